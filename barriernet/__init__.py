@@ -1,0 +1,1 @@
+"""Barrier functions as a differentiable layer, for any control-affine system."""

@@ -1,0 +1,1 @@
+"""Drones, worlds, sensors and missions: a flight simulator that takes any pilot."""
