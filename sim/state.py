@@ -123,7 +123,8 @@ def quaternion_from_yaw(yaw: float | Float[AnyArray, "*batch"]) -> Float[AnyArra
 def yaw_of(quaternion: Float[AnyArray, "*batch 4"]) -> Float[AnyArray, "*batch"]:
     """Heading [rad] in (-pi, pi]: the angle of the nose's shadow on the ground."""
     x, y, z, w = (quaternion[..., i] for i in range(4))
-    return _namespace(quaternion).arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
+    xp = _namespace(quaternion)
+    return xp.asarray(xp.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z)))
 
 
 def up_of(quaternion: Float[AnyArray, "*batch 4"]) -> Float[AnyArray, "*batch 3"]:

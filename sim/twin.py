@@ -86,7 +86,8 @@ def step(
     Returns:
         The state `dt` later, its batch dimensions those of all arguments together.
     """
-    body = twin_state.body.as_jax()
+    twin_state = TwinState(twin_state.body.as_jax(), jnp.asarray(twin_state.lagged_quaternion))
+    body = twin_state.body
     dtype = body.velocity.dtype
     scale = jnp.asarray(mass_scale, dtype)[..., None]
     thrust_axis = _lagged_thrust_axis(twin_state)
