@@ -1,0 +1,1 @@
+"""Private parts of the quadratic program solver; the public door is `barriernet.qp`."""
