@@ -56,12 +56,14 @@ system=$(uname -s) machine=$(uname -m)
     "'pip install .' installs the packages without the simulator's PyBullet engine."
 
 # An environment with its stamp is whole, and is brought up to date in place.
-if [ -d "$environment" ] && [ ! -e "$stamp" ]; then
-  say "An earlier install did not finish; starting again."
+if [ -e "$stamp" ]; then
+  say "Bringing $environment up to date."
+else
+  [ ! -d "$environment" ] || say "An earlier install did not finish; starting again."
+  say "Installing the locked packages into $environment (about 0.4 GB to download)."
   rm -rf "$environment"
 fi
 rm -f "$stamp"
-say "Installing the locked packages into $environment (about 0.4 GB to download the first time)."
 
 if ! command -v uv >/dev/null 2>&1; then
   require_python

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,32 @@ def test_data() -> Path:
     if not path.is_dir():
         raise NotADirectoryError(f"LNN_NAV_TEST_DATA: expected a folder, got {folder!r}")
     return path
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """Root of the checkout under test."""
+    return Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def tracked_files(repository: Path) -> tuple[Path, ...]:
+    """Every file git tracks, absolute; in a tree without git, every file git would not ignore."""
+    listing = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=repository, capture_output=True, text=True, check=False
+    )
+    if listing.returncode == 0:
+        files = [repository / name for name in listing.stdout.split("\0") if name]
+    else:
+        files = [
+            path for path in repository.rglob("*") if not _is_litter(path.relative_to(repository))
+        ]
+    return tuple(path for path in sorted(files) if path.is_file())
+
+
+def _is_litter(relative: Path) -> bool:
+    """Whether tools leave this behind: hidden folders but .ci, caches, builds, flights."""
+    folders = set(relative.parts[:-1])
+    hidden = any(name.startswith(".") and name != ".ci" for name in folders)
+    built = any(name.endswith(".egg-info") for name in folders)
+    return hidden or built or bool(folders & {"__pycache__", "build", "dist", "runs"})
