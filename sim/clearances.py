@@ -1,0 +1,40 @@
+"""How far a flight stayed from everything solid: exact, in float64, whatever jax is set to."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+from sim.shapes import Box, Boxes, Cylinder, Cylinders, Sphere, Spheres
+from sim.world import World
+
+_KINDS = ((Cylinder, Cylinders), (Sphere, Spheres), (Box, Boxes))
+_MOST_PAIRS = 1_000_000
+"""Pairs of a point and an obstacle that are looked at together, to bound the memory."""
+
+
+def clearance(
+    world: World, radius: float, points: Float[np.ndarray, "T 3"]
+) -> Float[np.ndarray, " T"]:
+    """Distance from a sphere to the nearest obstacle or the ground [m]; negative inside.
+
+    Args:
+        world: of obstacles that stand still.
+        radius: of the sphere [m].
+        points: its centres, world frame [m]; a point that is not finite gets nan.
+    """
+    points = points.astype(np.float64)
+    finite = np.logical_and.reduce(np.isfinite(points), axis=1)
+    points = np.where(finite[:, None], points, 0.0)
+    nearest = points[:, 2].copy()
+    for kind, pack in _KINDS:
+        items = [obstacle for obstacle in world.obstacles if type(obstacle) is kind]
+        if not items:
+            continue
+        shapes = pack.pack(items, len(items))
+        count = max(1, _MOST_PAIRS // len(items))
+        for first in range(0, len(points), count):
+            some = slice(first, first + count)
+            distances = shapes.distances(points[some]).min(axis=-1)
+            nearest[some] = np.minimum(nearest[some], distances)
+    return np.where(finite, nearest - radius, np.nan)
