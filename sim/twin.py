@@ -134,14 +134,14 @@ def wind_force(
     return airframe.mass * scale * (_damping(velocity) - _damping(relative))
 
 
-def _lagged_thrust_axis(twin_state: TwinState) -> Float[Array, "*batch 3"]:
+def _lagged_thrust_axis(twin_state: TwinState) -> Float[AnyArray, "*batch 3"]:
     """The direction of the rotors' thrust, one step old, seen from the body as it is now."""
     return rotate_inverse(twin_state.body.quaternion, up_of(twin_state.lagged_quaternion))
 
 
 def _rotor_wrench(
-    airframe: Airframe, axis: Float[Array, "*#batch 3"], forces: Float[Array, "*#batch 4"]
-) -> tuple[Float[Array, "*batch 3"], Float[Array, "*batch 3"]]:
+    airframe: Airframe, axis: Float[AnyArray, "*#batch 3"], forces: Float[AnyArray, "*#batch 4"]
+) -> tuple[Float[AnyArray, "*batch 3"], Float[AnyArray, "*batch 3"]]:
     """Force and torque of the rotors in the body frame, all pushing and twisting along `axis`.
 
     The sum of P_i x f_i axis is (sum of f_i P_i) x axis; the mixer's torque rows hold
@@ -154,33 +154,33 @@ def _rotor_wrench(
     return thrust[..., None] * axis, lever + torque_z[..., None] * axis
 
 
-def _damping(velocity: Float[Array, "*batch 3"]) -> Float[Array, "*batch 3"]:
+def _damping(velocity: Float[AnyArray, "*batch 3"]) -> Float[AnyArray, "*batch 3"]:
     """Deceleration 0.04 (1 + |v|) v, of a velocity [m/s^2] or of a spin [rad/s^2]."""
     return DAMPING * (1 + safe_norm(velocity, keepdims=True)) * velocity
 
 
 def _gyroscopic(
-    inertia: Float[Array, " 3"], spin: Float[Array, "*batch 3"]
-) -> Float[Array, "*batch 3"]:
+    inertia: Float[AnyArray, " 3"], spin: Float[AnyArray, "*batch 3"]
+) -> Float[AnyArray, "*batch 3"]:
     """Spin x (J spin) [N m], at the start of the step."""
     return jnp.cross(spin, inertia * spin)
 
 
-def _gravity(airframe: Airframe, dtype: jnp.dtype) -> Float[Array, " 3"]:
+def _gravity(airframe: Airframe, dtype: jnp.dtype) -> Float[AnyArray, " 3"]:
     """The weight's acceleration, downwards, as a positive z [m/s^2]."""
     return jnp.asarray([0.0, 0.0, airframe.gravity], dtype)
 
 
-def _clamp(velocity: Float[Array, "*batch 3"]) -> Float[Array, "*batch 3"]:
+def _clamp(velocity: Float[AnyArray, "*batch 3"]) -> Float[AnyArray, "*batch 3"]:
     """Each world component within the speed limit."""
     return jnp.clip(velocity, -SPEED_LIMIT, SPEED_LIMIT)
 
 
 def _turn(
     quaternion: Float[AnyArray, "*#batch 4"],
-    spin_world: Float[Array, "*#batch 3"],
+    spin_world: Float[AnyArray, "*#batch 3"],
     dt: float | Float[AnyArray, ""],
-) -> Float[Array, "*batch 4"]:
+) -> Float[AnyArray, "*batch 4"]:
     """Turn by the exponential map of spin dt, the angle limited as PyBullet limits it."""
     half_angle = jnp.minimum(0.5 * dt * safe_norm(spin_world, keepdims=True), TURN_LIMIT / 2)
     # jnp.sinc(x) = sin(pi x) / (pi x) is smooth at zero, gradients included.

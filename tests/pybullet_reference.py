@@ -9,8 +9,6 @@ from __future__ import annotations
 import numpy as np
 import pybullet
 
-BASE_INERTIA = '<mass value="0.027"/><inertia ixx="1.4e-5" iyy="1.4e-5" izz="2.17e-5" '
-NO_INERTIA = '<mass value="0"/><inertia ixx="0" iyy="0" izz="0" '
 TORQUE_PER_FORCE = 7.94e-12 / 3.16e-10
 LINKS = {
     "prop0": "0.028 -0.028 0",
@@ -21,13 +19,16 @@ LINKS = {
 }
 
 
+def link(name: str, mass: str, ixx: str, iyy: str, izz: str) -> str:
+    inertia = f'ixx="{ixx}" iyy="{iyy}" izz="{izz}" ixy="0" ixz="0" iyz="0"'
+    inertial = f'<inertial><mass value="{mass}"/><inertia {inertia}/></inertial>'
+    return f'<link name="{name}">{inertial}</link>'
+
+
 def urdf() -> str:
-    links = (
-        f'<link name="base"><inertial>{BASE_INERTIA} ixy="0" ixz="0" iyz="0"/></inertial></link>'
-    )
+    links = link("base", "0.027", "1.4e-5", "1.4e-5", "2.17e-5")
     for name, origin in LINKS.items():
-        links += (
-            f'<link name="{name}"><inertial>{NO_INERTIA} ixy="0" ixz="0" iyz="0"/></inertial></link>'
+        links += link(name, "0", "0", "0", "0") + (
             f'<joint name="{name}_joint" type="fixed"><parent link="base"/><child link="{name}"/>'
             f'<origin xyz="{origin}" rpy="0 0 0"/></joint>'
         )

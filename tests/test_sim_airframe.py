@@ -1,4 +1,4 @@
-"""The airframe's numbers against those published for the Crazyflie, and its mixer against geometry."""
+"""The airframe against published numbers of the Crazyflie, and its mixer against geometry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Laws of rotations: a group that acts on vectors, for numpy and jax, any batch, both precisions."""
+"""Laws of rotations: a group that acts on vectors; numpy and jax, any batch, both precisions."""
 
 from __future__ import annotations
 
