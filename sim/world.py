@@ -16,9 +16,10 @@ import numpy as np
 from sim import fields, world_file
 from sim.fields import WorldError as WorldError
 from sim.shapes import Box as Box
-from sim.shapes import Boxes, Cylinders, Spheres
 from sim.shapes import Cylinder as Cylinder
+from sim.shapes import Obstacle as Obstacle
 from sim.shapes import Sphere as Sphere
+from sim.shapes import distances_of
 
 FORMAT, VERSION = "lnn-nav/world", 1
 COLLISION_RADIUS = 0.06
@@ -27,7 +28,6 @@ MOST_OBSTACLES = 10_000
 MOST_VIAS = 1_000
 
 Vector: TypeAlias = tuple[float, float, float]
-Obstacle: TypeAlias = Cylinder | Sphere | Box
 SHAPES: Mapping[str, type[Obstacle]] = {kind.SHAPE: kind for kind in (Cylinder, Sphere, Box)}
 
 _KEYS = ("format", "version", "bounds", "obstacles", "start", "target", "target_radius")
@@ -121,12 +121,9 @@ class World:
         room = f"at least {COLLISION_RADIUS} m from"
         if self.start_position[2] < COLLISION_RADIUS:
             raise WorldError("start.position", f"{room} the ground", self.start_position)
-        for kind, pack in ((Cylinder, Cylinders), (Sphere, Spheres), (Box, Boxes)):
-            near = pack.pack(self.obstacles).distances(point) < COLLISION_RADIUS
-            if near.any():
-                indices = [i for i, item in enumerate(self.obstacles) if isinstance(item, kind)]
-                name = f"obstacles[{indices[int(near.argmax())]}]"
-                raise WorldError("start.position", f"{room} {name}", self.start_position)
+        near = np.flatnonzero(distances_of(self.obstacles, point) < COLLISION_RADIUS)
+        if near.size:
+            raise WorldError("start.position", f"{room} obstacles[{near[0]}]", self.start_position)
 
 
 def load_world(path: str | os.PathLike[str]) -> World:

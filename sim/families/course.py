@@ -1,0 +1,83 @@
+"""What every family shares: where a flight starts, where it goes, how fast, and in what space."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sim.families.draws import Draws, tidy
+from sim.shapes import Obstacle, distances_of
+from sim.world import Vector, World
+
+HALF_WIDTH = 7.0
+HEIGHT = 4.0
+BEHIND, BEYOND = 2.0, 4.0
+"""Room behind the start and beyond the target [m]."""
+START_ROOM, TARGET_ROOM = 0.9, 0.7
+"""No obstacle is nearer to the start, or to the target [m]."""
+TARGET_RADIUS = 0.5
+
+
+@dataclass(frozen=True)
+class Course:
+    """The task of a generated world, before anything stands in its way.
+
+    Attributes:
+        start: [m].
+        start_yaw: about towards the target [rad].
+        target: 8 to 15 m from the start [m].
+        speed: set speed [m/s].
+    """
+
+    start: Vector
+    start_yaw: float
+    target: Vector
+    speed: float
+
+    @classmethod
+    def draw(cls, draws: Draws, speed: float | None = None) -> Course:
+        """Draw a course; `speed` overrides the drawn one and changes nothing else."""
+        distance = draws.uniform(8, 15)
+        start = (0.0, 0.0, draws.uniform(1, 2))
+        y, z = draws.uniform(-3, 3), draws.uniform(1, 2)
+        x = tidy(math.sqrt(distance**2 - y**2 - (z - start[2]) ** 2))
+        yaw = tidy(math.atan2(y, x) + draws.uniform(-0.3, 0.3))
+        drawn_speed = draws.uniform(1, 3)
+        return cls(start, yaw, (x, y, z), drawn_speed if speed is None else speed)
+
+    @property
+    def distance(self) -> float:
+        """From start to target [m]."""
+        return math.dist(self.start, self.target)
+
+    def at(self, fraction: float) -> Vector:
+        """The point at a fraction of the straight line from start to target [m]."""
+        x, y, z = (a + fraction * (b - a) for a, b in zip(self.start, self.target, strict=True))
+        return x, y, z
+
+    def clear(self, obstacles: Sequence[Obstacle]) -> list[bool]:
+        """Which obstacles leave room to take off from rest, and to arrive."""
+        ends = np.array([self.start, self.target])
+        room = np.array([[START_ROOM], [TARGET_ROOM]])
+        clear = (distances_of(obstacles, ends) >= room).all(axis=0)
+        return [bool(enough) for enough in clear]
+
+    def world(self, obstacles: Sequence[Obstacle]) -> World:
+        """The course with obstacles on it."""
+        return World(
+            bounds=(
+                (-BEHIND, -HALF_WIDTH, 0.0),
+                (tidy(self.target[0] + BEYOND), HALF_WIDTH, HEIGHT),
+            ),
+            obstacles=tuple(obstacles),
+            start_position=self.start,
+            start_yaw=self.start_yaw,
+            target=self.target,
+            target_radius=TARGET_RADIUS,
+            via=(),
+            speed=self.speed,
+            time_limit=tidy(5 + 2.5 * self.distance / self.speed),
+        )

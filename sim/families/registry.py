@@ -1,0 +1,92 @@
+"""The families by name, and the worlds in them."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Mapping
+
+from sim.families.blocks import BLOCKS
+from sim.families.boulders import BOULDERS
+from sim.families.corridor import has_corridor
+from sim.families.course import Course
+from sim.families.dense_forest import DENSE_FOREST
+from sim.families.draws import Draws
+from sim.families.family import Family, FamilyError
+from sim.families.forest import FOREST
+from sim.families.mixed import MIXED
+from sim.families.walls import WALLS
+from sim.fields import LARGEST
+from sim.world import World
+
+FAMILIES: Mapping[str, Family] = {
+    family.name: family for family in (FOREST, BOULDERS, BLOCKS, WALLS, MIXED, DENSE_FOREST)
+}
+TRAINING_FAMILIES = tuple(name for name, family in FAMILIES.items() if family.training)
+HELD_OUT_FAMILIES = tuple(name for name, family in FAMILIES.items() if not family.training)
+
+MOST_DENSE = 10.0
+ATTEMPTS = 16
+"""Placements drawn before the last one is thinned out until there is a way through it."""
+THINNED = 0.9
+
+
+def family_named(name: str) -> Family:
+    """The family of that name.
+
+    Raises:
+        FamilyError: if there is none; the message lists those that there are.
+    """
+    if name not in FAMILIES:
+        raise FamilyError(f"family: expected one of {', '.join(FAMILIES)}, got {name!r}")
+    return FAMILIES[name]
+
+
+def generate(
+    family_name: str, seed: int, speed: float | None = None, density: float | None = None
+) -> World:
+    """One world of a family: the same on every machine, and with a way through it.
+
+    Args:
+        family_name: one of `FAMILIES`.
+        seed: 0 or more.
+        speed: set speed [m/s]; from the seed by default. Changes nothing but the time limit.
+        density: multiplies the number of obstacles per square metre, 0 to 10; 1 by default.
+
+    Returns:
+        A world in which `has_corridor` is true.
+
+    Raises:
+        FamilyError: naming the argument that is not right.
+    """
+    family, seed = family_named(family_name), _seed(seed)
+    speed = None if speed is None else _in_range("speed", speed, 1e-3, LARGEST)
+    density = 1.0 if density is None else _in_range("density", density, 0.0, MOST_DENSE)
+    course = Course.draw(Draws(family.name, seed), speed)
+    for attempt in range(1, ATTEMPTS + 1):
+        obstacles = family.place(Draws(family.name, seed, attempt), course, density)
+        world = course.world(obstacles)
+        if has_corridor(world):
+            return world
+    while not has_corridor(world):
+        obstacles = obstacles[: int(THINNED * len(obstacles))]
+        world = course.world(obstacles)
+    return world
+
+
+def _seed(seed: int) -> int:
+    if isinstance(seed, bool):
+        raise FamilyError(f"seed: expected a whole number, got {seed!r}")
+    try:
+        number = operator.index(seed)
+    except TypeError:
+        raise FamilyError(f"seed: expected a whole number, got {seed!r}") from None
+    if number < 0:
+        raise FamilyError(f"seed: expected 0 or more, got {seed!r}")
+    return number
+
+
+def _in_range(name: str, value: float, low: float, high: float) -> float:
+    if not (math.isfinite(value) and low <= value <= high):
+        raise FamilyError(f"{name}: expected a number in [{low:g}, {high:g}], got {value!r}")
+    return float(value)
