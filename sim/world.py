@@ -9,7 +9,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, no_type_check
 
 import numpy as np
 
@@ -34,6 +34,7 @@ _KEYS = ("format", "version", "bounds", "obstacles", "start", "target", "target_
 _KEYS = (*_KEYS, "speed", "time_limit")
 
 
+@no_type_check  # At run time only: __post_init__ makes its own, better errors.
 @dataclass(frozen=True)
 class World:
     """Where to fly, and among what. The ground z = 0 is solid in every world.

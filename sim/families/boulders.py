@@ -20,5 +20,5 @@ BOULDERS = Family(
     name="boulders",
     summary="spheres at all heights, one on 5 to 9 square metres",
     training=True,
-    place=partial(scatter, make=boulder, per_m2=(1 / 9, 1 / 5), in_the_way=0.6),
+    place=partial(scatter, make=boulder, per_m2=(1 / 9, 1 / 5), in_the_way=0.5),
 )

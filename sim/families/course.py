@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool
 
 from sim.families.draws import Draws, tidy
 from sim.shapes import Obstacle, distances_of
@@ -58,12 +59,11 @@ class Course:
         x, y, z = (a + fraction * (b - a) for a, b in zip(self.start, self.target, strict=True))
         return x, y, z
 
-    def clear(self, obstacles: Sequence[Obstacle]) -> list[bool]:
+    def clear(self, obstacles: Sequence[Obstacle]) -> Bool[np.ndarray, " n"]:
         """Which obstacles leave room to take off from rest, and to arrive."""
         ends = np.array([self.start, self.target])
         room = np.array([[START_ROOM], [TARGET_ROOM]])
-        clear = (distances_of(obstacles, ends) >= room).all(axis=0)
-        return [bool(enough) for enough in clear]
+        return np.logical_and.reduce(distances_of(obstacles, ends) >= room, axis=0)
 
     def world(self, obstacles: Sequence[Obstacle]) -> World:
         """The course with obstacles on it."""

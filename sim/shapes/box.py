@@ -16,6 +16,7 @@ from sim.shapes.arrays import columns, entries_for, entry, namespace, slab, soli
 from sim.state import AnyArray
 
 
+@no_type_check  # At run time only: __post_init__ makes its own, better errors.
 @dataclass(frozen=True)
 class Box:
     """A box with a yaw.

@@ -17,6 +17,7 @@ from sim.state import AnyArray
 AXES = ("x", "y", "z")
 
 
+@no_type_check  # At run time only: __post_init__ makes its own, better errors.
 @dataclass(frozen=True)
 class Cylinder:
     """A finite cylinder with caps.

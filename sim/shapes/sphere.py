@@ -15,6 +15,7 @@ from sim.shapes.arrays import columns, entries_for, entry, namespace, root
 from sim.state import AnyArray
 
 
+@no_type_check  # At run time only: __post_init__ makes its own, better errors.
 @dataclass(frozen=True)
 class Sphere:
     """A ball.
