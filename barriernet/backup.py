@@ -22,6 +22,7 @@ Agrawal and Sreenath, RSS 2017.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import no_type_check
 
 import jax.numpy as jnp
 from flax import struct
@@ -60,6 +61,7 @@ class Braking:
                 raise ValueError(f"{name}: expected a positive finite number, got {value}")
 
 
+@no_type_check  # At run time only: jax also fills pytrees with axes and placeholders.
 @struct.dataclass
 class Motion:
     """A body as the barriers see it.
@@ -73,6 +75,7 @@ class Motion:
     velocity: Float[Array, "*batch n"]
 
 
+@no_type_check  # At run time only: jax also fills pytrees with axes and placeholders.
 @struct.dataclass
 class PathRows:
     """Rows A u >= b of the sampled barriers, two for each obstacle.
@@ -133,6 +136,13 @@ def hold_control(
     pull = stiffness * (anchor - motion.point) - damping * motion.velocity
     length = _norm(pull)[..., None]
     return pull * (braking.deceleration / jnp.maximum(length, braking.deceleration))
+
+
+def distance_to_path(
+    braking: Braking, motion: Motion, points: Float[Array, "*points n"]
+) -> Float[Array, "*points"]:
+    """Distance of each point from the braking path of one motion [m]."""
+    return _from_segment(points, motion.point, stop_point(braking, motion))[1]
 
 
 def path_rows(

@@ -15,30 +15,10 @@ from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
 from barriernet._qp.dense import backward, factor, forward, solve
+from barriernet._qp.scaling import ScaledQP
 
 NONE = -1
 """Index of no constraint."""
-
-
-@struct.dataclass
-class Constraints:
-    """Rows and bounds in one list: C x >= c, rows scaled to length one.
-
-    Attributes:
-        C: rows, identity, minus identity.
-        c: right sides; finite everywhere, see `usable`.
-        usable: false for missing bounds and for rows of zeros, which x cannot change.
-        weight: price of squared slack of each row (scaled), 0 where the row is hard.
-        compliance: 1 / weight, 0 where hard.
-        soft: which rows have a slack.
-    """
-
-    C: Float[Array, "m n"]
-    c: Float[Array, " m"]
-    usable: Bool[Array, " m"]
-    weight: Float[Array, " K"]
-    compliance: Float[Array, " K"]
-    soft: Bool[Array, " K"]
 
 
 @struct.dataclass
@@ -67,174 +47,184 @@ class ActiveSet:
     relaxed: Bool[Array, ""]
     iterations: Int[Array, ""]
 
+    @property
+    def used(self) -> Bool[Array, " n"]:
+        """Which slots hold a constraint."""
+        return self.slot != NONE
+
+    def normals(self, C: Float[Array, "m n"]) -> Float[Array, "n n"]:
+        """Normal of the constraint in each slot, zeros where free."""
+        return jnp.where(self.used[:, None], C[jnp.maximum(self.slot, 0)], 0)
+
+    def chosen(self, count: int) -> Bool[Array, "m n"]:
+        """Whether constraint i sits in slot j."""
+        return self.slot[None, :] == jnp.arange(count, dtype=jnp.int32)[:, None]
+
+
+@struct.dataclass
+class Candidate:
+    """The constraint that is being taken in: normal x >= c, by `violation` not met."""
+
+    normal: Float[Array, " n"]
+    violation: Float[Array, ""]
+    size: Float[Array, ""]
+    soft: Bool[Array, ""]
+    compliance: Float[Array, ""]
+
+
+@struct.dataclass
+class Rates:
+    """Change of everything when the candidate's multiplier grows by one."""
+
+    x: Float[Array, " n"]
+    soft: Float[Array, " K"]
+    slot: Float[Array, " n"]
+    closing: Float[Array, ""]
+
 
 def iteration_limit(variables: int, rows: int) -> int:
-    """Most passes of the loop; each pass takes in or drops one constraint."""
+    """Most passes of the loop; each takes in or drops one constraint."""
     return 8 * (variables + 8) + 4 * rows
 
 
-def run(
-    P: Float[Array, "n n"], start: Float[Array, " n"], constraints: Constraints, enabled: Array
-) -> ActiveSet:
-    """Solve from the unconstrained minimum `start`; a disabled problem returns at once."""
-    size, rows = start.shape[0], constraints.weight.shape[0]
-    dtype = start.dtype
+def run(problem: ScaledQP, enabled: Bool[Array, ""]) -> ActiveSet:
+    """Find the active set; a problem that is not enabled returns at once."""
+    size, rows, dtype = problem.q.shape[0], problem.soft.shape[0], problem.q.dtype
     state = ActiveSet(
-        x=start,
+        x=problem.start,
         soft_active=jnp.zeros(rows, bool),
         soft_multiplier=jnp.zeros(rows, dtype),
         slot=jnp.full(size, NONE, jnp.int32),
         slot_multiplier=jnp.zeros(size, dtype),
-        candidate=jnp.zeros((), jnp.int32),
+        candidate=jnp.full((), NONE, jnp.int32),
         candidate_multiplier=jnp.zeros((), dtype),
         relaxed=jnp.zeros((), bool),
         iterations=jnp.zeros((), jnp.int32),
     )
-    scale = jnp.max(jnp.abs(start))
-    first = _most_violated(state, constraints, scale)
-    state = state.replace(candidate=jnp.where(enabled, first, NONE))
+    first = jnp.where(enabled, _most_violated(state, problem), NONE)
     limit = iteration_limit(size, rows)
-
-    def unfinished(state: ActiveSet) -> Array:
-        return (state.candidate != NONE) & (state.iterations < limit)
-
-    def advance(state: ActiveSet) -> ActiveSet:
-        return _step(state, P, start, scale, constraints)
-
-    return jax.lax.while_loop(unfinished, advance, state)
-
-
-def effective(constraints: Constraints, relaxed: Array) -> tuple[Array, Array, Array]:
-    """Weight, compliance and softness of the rows, with hard rows made soft where relaxed."""
-    stiff = stiff_weight(constraints)
-    weight = jnp.where(constraints.soft, constraints.weight, jnp.where(relaxed, stiff, 0))
-    compliance = jnp.where(
-        constraints.soft, constraints.compliance, jnp.where(relaxed, 1 / stiff, 0)
+    return jax.lax.while_loop(
+        lambda state: (state.candidate != NONE) & (state.iterations < limit),
+        lambda state: _advance(state, problem),
+        state.replace(candidate=first),
     )
-    return weight, compliance, constraints.soft | relaxed
 
 
-def stiff_weight(constraints: Constraints) -> Array:
-    """Weight that a hard row gets once the hard rows are known to contradict each other."""
-    raise_by = 1e8 if constraints.c.dtype == jnp.float64 else 1e4
-    return jnp.asarray(raise_by, constraints.c.dtype)
-
-
-def slot_normals(C: Float[Array, "m n"], slot: Int[Array, " n"]) -> Float[Array, "n n"]:
-    """One row per slot; rows of zeros where free."""
-    return jnp.where((slot != NONE)[:, None], C[jnp.maximum(slot, 0)], 0)
-
-
-def _most_violated(state: ActiveSet, constraints: Constraints, scale: Array) -> Array:
-    eps = jnp.finfo(scale.dtype).eps
-    rows = constraints.weight.shape[0]
-    violation = constraints.c - constraints.C @ state.x
-    noise = 16 * eps * (jnp.abs(constraints.c) + jnp.max(jnp.abs(state.x)))
-    index = jnp.arange(constraints.c.shape[0], dtype=jnp.int32)
-    taken = jnp.any(state.slot[None, :] == index[:, None], axis=1)
-    taken = taken | (index < rows) & jnp.concatenate(
-        [state.soft_active, jnp.zeros(index.shape[0] - rows, bool)]
-    )
-    open_rows = constraints.usable & ~taken & (violation > noise)
-    ranked = jnp.where(open_rows, violation, -1)
+def _most_violated(state: ActiveSet, problem: ScaledQP) -> Int[Array, ""]:
+    eps = jnp.finfo(problem.c.dtype).eps
+    count, rows = problem.c.shape[0], problem.soft.shape[0]
+    violation = problem.c - problem.C @ state.x
+    noise = 16 * eps * (jnp.abs(problem.c) + jnp.max(jnp.abs(state.x)))
+    taken = jnp.any(state.chosen(count), axis=1)
+    taken = taken | jnp.concatenate([state.soft_active, jnp.zeros(count - rows, bool)])
+    ranked = jnp.where(problem.usable & ~taken & (violation > noise), violation, 0)
     worst = jnp.argmax(ranked).astype(jnp.int32)
     return jnp.where(ranked[worst] > 0, worst, NONE)
 
 
-def _step(
-    state: ActiveSet,
-    P: Float[Array, "n n"],
-    start: Float[Array, " n"],
-    scale: Array,
-    constraints: Constraints,
-) -> ActiveSet:
-    eps = jnp.finfo(P.dtype).eps
-    rows = constraints.weight.shape[0]
-    weight, compliance, soft = effective(constraints, state.relaxed)
-    candidate = jnp.maximum(state.candidate, 0)
-    is_row = candidate < rows
-    normal = constraints.C[candidate]
-    violation = constraints.c[candidate] - normal @ state.x
-    if rows:
-        row = jnp.minimum(candidate, rows - 1)
-        candidate_soft = is_row & soft[row]
-        give = jnp.where(candidate_soft, compliance[row], 0)
-    else:
-        candidate_soft = jnp.zeros((), bool)
-        give = jnp.zeros((), P.dtype)
+def _advance(state: ActiveSet, problem: ScaledQP) -> ActiveSet:
+    """One pass: move until the candidate holds, or until another constraint has to leave."""
+    rows = problem.soft.shape[0]
+    weight, compliance, soft = problem.stiffness(state.relaxed)
+    candidate = _candidate(state, problem, compliance, soft)
+    rates = _rates(state, problem, candidate, jnp.where(state.soft_active, weight, 0))
 
-    # Directions: how x and the multipliers move when the candidate's multiplier grows by one.
-    A = constraints.C[:rows]
-    stiff = P + (A * jnp.where(state.soft_active, weight, 0)[:, None]).T @ A
-    used = state.slot != NONE
-    chol = factor(stiff)
-    normals = slot_normals(constraints.C, state.slot)
-    both = forward(chol, jnp.concatenate([normal[:, None], normals.T], axis=1))
-    pull, held = both[:, 0], both[:, 1:]
-    gram = factor(held.T @ held + jnp.diag(jnp.where(used, 0.0, 1.0).astype(P.dtype)))
-    ratio = solve(gram, held.T @ pull)
-    free = pull - held @ ratio
-    curvature = free @ free
-    dependent = (curvature <= 64 * eps * (pull @ pull)) | (jnp.all(used) & ~candidate_soft)
-    direction = jnp.where(dependent, 0, backward(chol, free))
-    curvature = jnp.where(dependent, 0, curvature)
-    soft_rate = jnp.where(state.soft_active, -weight * (A @ direction), 0)
-
-    # How far: until the candidate holds, or until a multiplier reaches zero.
-    whole = give + curvature
-    full = jnp.where(
-        whole > 0,
-        jnp.maximum(violation - state.candidate_multiplier * give, 0)
-        / jnp.where(whole > 0, whole, 1),
-        jnp.inf,
+    full = _ratio(
+        jnp.maximum(candidate.violation - state.candidate_multiplier * candidate.compliance, 0),
+        rates.closing,
     )
-    soft_limit = jnp.where(
-        soft_rate < 0, state.soft_multiplier / jnp.where(soft_rate < 0, -soft_rate, 1), jnp.inf
+    limits = jnp.concatenate(
+        [_ratio(state.soft_multiplier, -rates.soft), _ratio(state.slot_multiplier, -rates.slot)]
     )
-    slot_limit = jnp.where(
-        used & (ratio > 0), state.slot_multiplier / jnp.where(ratio > 0, ratio, 1), jnp.inf
-    )
-    limits = jnp.concatenate([soft_limit, slot_limit])
     blocker = jnp.argmin(limits)
-    nearest = limits[blocker]
-    blocked = nearest < full
-    length = jnp.minimum(nearest, full)
+    length = jnp.minimum(limits[blocker], full)
     stuck = ~jnp.isfinite(length)
+    drop = ~stuck & (limits[blocker] < full)
     length = jnp.where(stuck, 0, length)
 
-    x = state.x + length * direction
-    soft_multiplier = jnp.maximum(state.soft_multiplier + length * soft_rate, 0)
-    slot_multiplier = jnp.maximum(state.slot_multiplier - length * ratio, 0)
+    index, place = jnp.arange(rows), jnp.arange(state.slot.shape[0])
+    enters = ~drop & ~stuck & candidate.soft & (state.candidate == index)
+    fills = ~drop & ~stuck & ~candidate.soft & (jnp.argmin(state.used) == place)
+    leaves, frees = drop & (blocker == index), drop & (blocker - rows == place)
     reached = state.candidate_multiplier + length
-
-    # Drop the blocker, or take the candidate in.
-    drop = blocked & ~stuck
-    take = ~blocked & ~stuck
-    index = jnp.arange(rows)
-    leaves = drop & (blocker == index)
-    enters = take & candidate_soft & (candidate == index)
     soft_active = (state.soft_active | enters) & ~leaves
-    soft_multiplier = jnp.where(enters, reached, jnp.where(soft_active, soft_multiplier, 0))
-    place = jnp.arange(used.shape[0])
-    freed = drop & (blocker - rows == place)
-    filled = take & ~candidate_soft & (jnp.argmin(used) == place)
-    slot = jnp.where(filled, candidate, jnp.where(freed, NONE, state.slot))
-    slot_multiplier = jnp.where(filled, reached, jnp.where(freed | ~used, 0, slot_multiplier))
-
-    # Neither is possible: the hard rows contradict each other (or differ by noise only).
-    serious = violation > 1e4 * eps * (scale + jnp.abs(constraints.c[candidate]))
-    relax = stuck & serious & ~state.relaxed
-    moved = ActiveSet(
-        x=jnp.where(relax, start, x),
-        soft_active=soft_active & ~relax,
-        soft_multiplier=jnp.where(relax, 0, soft_multiplier),
-        slot=jnp.where(relax, NONE, slot),
-        slot_multiplier=jnp.where(relax, 0, slot_multiplier),
-        candidate=state.candidate,
+    slot = jnp.where(fills, state.candidate, jnp.where(frees, NONE, state.slot))
+    soft_multiplier = jnp.maximum(state.soft_multiplier + length * rates.soft, 0)
+    slot_multiplier = jnp.maximum(state.slot_multiplier + length * rates.slot, 0)
+    moved = state.replace(
+        x=state.x + length * rates.x,
+        soft_active=soft_active,
+        soft_multiplier=jnp.where(enters, reached, jnp.where(soft_active, soft_multiplier, 0)),
+        slot=slot,
+        slot_multiplier=jnp.where(fills, reached, jnp.where(slot == NONE, 0, slot_multiplier)),
         candidate_multiplier=jnp.where(drop, reached, 0),
-        relaxed=state.relaxed | relax,
         iterations=state.iterations + 1,
     )
-    following = _most_violated(moved, constraints, scale)
-    following = jnp.where(drop, state.candidate, following)
+    # Stuck: the hard rows contradict each other, or differ by rounding only.
+    noise = 1e4 * jnp.finfo(problem.q.dtype).eps * (problem.reach + candidate.size)
+    relax = stuck & (candidate.violation > noise) & ~state.relaxed
+    moved = _restarted(moved, problem, relax)
+    following = jnp.where(drop, state.candidate, _most_violated(moved, problem))
     return moved.replace(candidate=jnp.where(stuck & ~relax, NONE, following))
+
+
+def _candidate(
+    state: ActiveSet,
+    problem: ScaledQP,
+    compliance: Float[Array, " K"],
+    soft: Bool[Array, " K"],
+) -> Candidate:
+    rows = problem.soft.shape[0]
+    at = jnp.maximum(state.candidate, 0)
+    normal = problem.C[at]
+    # Bounds follow the rows in the list: they are hard.
+    padding = problem.c.shape[0] - rows
+    return Candidate(
+        normal=normal,
+        violation=problem.c[at] - normal @ state.x,
+        size=jnp.abs(problem.c[at]),
+        soft=jnp.concatenate([soft, jnp.zeros(padding, bool)])[at],
+        compliance=jnp.concatenate([compliance, jnp.zeros(padding, compliance.dtype)])[at],
+    )
+
+
+def _rates(
+    state: ActiveSet, problem: ScaledQP, candidate: Candidate, weight: Float[Array, " K"]
+) -> Rates:
+    eps = jnp.finfo(weight.dtype).eps
+    idle = jnp.where(state.used, 0.0, 1.0).astype(weight.dtype)
+    chol = factor(problem.P + (problem.A * weight[:, None]).T @ problem.A)
+    normals = state.normals(problem.C)
+    columns = forward(chol, jnp.concatenate([candidate.normal[:, None], normals.T], axis=1))
+    pull, held = columns[:, 0], columns[:, 1:]
+    slot = solve(factor(held.T @ held + jnp.diag(idle)), held.T @ pull)
+    free = pull - held @ slot
+    closing = free @ free
+    # A hard candidate that depends on the slots cannot move x, only shift their multipliers.
+    full = jnp.all(state.used) & ~candidate.soft
+    dependent = full | (closing <= 64 * eps * (pull @ pull))
+    x = jnp.where(dependent, 0, backward(chol, free))
+    return Rates(
+        x=x,
+        soft=-weight * (problem.A @ x),
+        slot=jnp.where(state.used, -slot, 0),
+        closing=candidate.compliance + jnp.where(dependent, 0, closing),
+    )
+
+
+def _ratio(distance: Array, rate: Array) -> Array:
+    """Distance / rate where the rate is positive, else infinity."""
+    return jnp.where(rate > 0, distance / jnp.where(rate > 0, rate, 1), jnp.inf)
+
+
+def _restarted(state: ActiveSet, problem: ScaledQP, relax: Bool[Array, ""]) -> ActiveSet:
+    """From the start again with soft hard rows, where `relax` says so."""
+    return state.replace(
+        x=jnp.where(relax, problem.start, state.x),
+        soft_active=state.soft_active & ~relax,
+        soft_multiplier=jnp.where(relax, 0, state.soft_multiplier),
+        slot=jnp.where(relax, NONE, state.slot),
+        slot_multiplier=jnp.where(relax, 0, state.slot_multiplier),
+        candidate_multiplier=jnp.where(relax, 0, state.candidate_multiplier),
+        relaxed=state.relaxed | relax,
+    )

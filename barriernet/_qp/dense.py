@@ -6,7 +6,6 @@ factors are unrolled into scalars: under `vmap` each scalar becomes one vector o
 
 from __future__ import annotations
 
-
 import jax
 import jax.numpy as jnp
 from flax import struct
