@@ -1,0 +1,271 @@
+"""Engines: what moves a drone through a world, one physics tick at a time.
+
+Two of them share one interface: `sim.bullet.BulletEngine` on PyBullet, and `TwinEngine` here on
+the jax twin. Both count crossed limits at the same door, feel the same wind and the same mass
+error, and collide the same sphere with the same solids.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from types import TracebackType
+from typing import Protocol, Self, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Float
+
+from sim import twin
+from sim.airframe import Airframe
+from sim.scene import Scene, scene_of, signed_distance
+from sim.state import AnyArray, State, at_rest, normalise
+from sim.twin import PHYSICS_HZ, TwinState
+from sim.world import World
+
+Forces: TypeAlias = Sequence[float] | Float[AnyArray, " 4"]
+"""Of the four rotors [N]."""
+Wind: TypeAlias = Sequence[float] | Float[AnyArray, " 3"]
+"""Velocity of the air [m/s], world frame."""
+
+
+class EngineError(RuntimeError):
+    """The engine can no longer step: it was closed, or its physics server is gone."""
+
+
+class EngineInputError(ValueError):
+    """What an engine was given is no state, force or wind; the message names the field."""
+
+
+class Engine(Protocol):
+    """Moves one drone through one world."""
+
+    airframe: Airframe
+    world: World
+    door: Door
+
+    def reset(self, state: State | None = None) -> State:
+        """Place the drone: at `state`, or (None) at rest at the world's start."""
+        ...
+
+    def step(self, forces: Forces, wind: Wind | None = None) -> tuple[State, bool]:
+        """One tick of 1 / `PHYSICS_HZ` under rotor forces [N] in air that moves at `wind` [m/s].
+
+        Returns:
+            The state after the tick (numpy, float64), and whether the drone touches a solid there.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back what the engine holds. Closing twice is fine."""
+        ...
+
+
+@dataclass
+class Door:
+    """Where forces enter an engine: limits are counted here, so they mean something to any pilot.
+
+    Attributes:
+        airframe: whose limits are kept.
+        limit_violations: ticks with anything out of range.
+        force_violations: ticks with a rotor force outside [0, max_force], or not finite.
+        torque_violations: ticks with a torque beyond the most that the rotors can give.
+        nonfinite: ticks with a force that is not finite.
+    """
+
+    airframe: Airframe
+    limit_violations: int = 0
+    force_violations: int = 0
+    torque_violations: int = 0
+    nonfinite: int = 0
+
+    def __post_init__(self) -> None:
+        """Keep plain floats at hand: this runs at every tick."""
+        self._most = self.airframe.max_force
+        self._rows = [[float(value) for value in row] for row in self.airframe.mixer[1:]]
+        self._torques = [float(value) * (1 + 1e-12) for value in self.airframe.max_torque]
+
+    def admit(self, forces: Forces) -> list[float]:
+        """Count what is out of range and return what real rotors would do instead.
+
+        Args:
+            forces: of the four rotors [N].
+
+        Returns:
+            The forces clipped to [0, max_force]; 0 for those that are not finite.
+
+        Raises:
+            EngineInputError: if they are not four numbers.
+        """
+        try:
+            given = [float(force) for force in forces]
+        except (TypeError, ValueError) as error:
+            raise EngineInputError(f"forces: expected 4 numbers [N], got {forces!r}") from error
+        if len(given) != 4:
+            raise EngineInputError(f"forces: expected 4 numbers [N], got {len(given)}")
+        most = self._most
+        # Written so that nan fails it. Forces in range cannot give a torque out of range.
+        if all(0.0 <= force <= most for force in given):
+            return given
+        self.limit_violations += 1
+        self.force_violations += 1
+        finite = [force if math.isfinite(force) else 0.0 for force in given]
+        self.nonfinite += finite != given
+        for row, limit in zip(self._rows, self._torques, strict=True):
+            if abs(sum(map(operator.mul, row, finite))) > limit:
+                self.torque_violations += 1
+                break
+        return [min(max(force, 0.0), most) for force in finite]
+
+    def clear(self) -> None:
+        """Count from zero again."""
+        self.limit_violations = self.force_violations = 0
+        self.torque_violations = self.nonfinite = 0
+
+
+class TwinEngine:
+    """The jax twin as an engine. It feels no contact, it reports it: solids do not stop it.
+
+    Computes in float64 where jax has it enabled, else in float32.
+    """
+
+    def __init__(
+        self,
+        airframe: Airframe,
+        world: World,
+        *,
+        mass_scale: float = 1.0,
+        wind: Wind = (0.0, 0.0, 0.0),
+    ) -> None:
+        """Place `airframe` at the start of `world`.
+
+        Args:
+            airframe: what flies.
+            world: where; its obstacles must stand still.
+            mass_scale: true mass and inertia over the airframe's.
+            wind: velocity of the air [m/s], world frame, unless `step` is told otherwise.
+
+        Raises:
+            EngineInputError: naming the argument that is not right.
+            WorldError: an obstacle moves.
+        """
+        self.airframe, self.world, self.door = airframe, world, Door(airframe)
+        self.wind = wind_of(wind)
+        self._mass_scale = mass_scale_of(mass_scale)
+        self._dtype = jax.dtypes.canonicalize_dtype(np.float64)
+        self._scene = scene_of(world, dtype=self._dtype)
+        self._twin: TwinState | None = None
+        self.reset()
+
+    def __enter__(self) -> Self:
+        """The engine itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the engine."""
+        self.close()
+
+    def reset(self, state: State | None = None) -> State:
+        """Place the drone: at `state`, or (None) at rest at the world's start; counts restart.
+
+        Raises:
+            EngineInputError: if the state is not that of one body, or not finite.
+        """
+        self.door.clear()
+        placed = start_of(self.world) if state is None else state_of(state)
+        self._twin = twin.start(placed.as_jax(self._dtype))
+        return placed
+
+    def step(self, forces: Forces, wind: Wind | None = None) -> tuple[State, bool]:
+        """One tick; see `Engine.step`.
+
+        Raises:
+            EngineError: the engine was closed.
+            EngineInputError: forces or wind are not numbers of the right count.
+        """
+        if self._twin is None:
+            raise EngineError("engine: expected an open one, got one that was closed")
+        admitted = np.array(self.door.admit(forces), self._dtype)
+        air = np.array(self.wind if wind is None else wind_of(wind), self._dtype)
+        self._twin, distance = _advance(
+            self.airframe, self._scene, self._twin, admitted, air, self._mass_scale
+        )
+        contact = bool(distance < self.airframe.collision_radius)
+        return jax.tree.map(lambda leaf: np.array(leaf, np.float64), self._twin.body), contact
+
+    def close(self) -> None:
+        """Forget the flight; stepping fails from now on."""
+        self._twin = None
+
+
+def start_of(world: World) -> State:
+    """The state in which a flight of `world` begins: at rest, level, its nose at the start yaw."""
+    return at_rest(np.array(world.start_position, np.float64), world.start_yaw)
+
+
+def state_of(state: State) -> State:
+    """The state of one body as finite float64 numpy arrays, its quaternion normalised.
+
+    Raises:
+        EngineInputError: naming the field that is not right.
+    """
+    sizes = {"position": 3, "velocity": 3, "quaternion": 4, "angular_velocity": 3}
+    plain = state.as_numpy()
+    for name, size in sizes.items():
+        value = getattr(plain, name)
+        if value.shape != (size,) or not np.isfinite(value).all():
+            raise EngineInputError(f"{name}: expected {size} finite numbers, got {value!r}")
+    if not plain.quaternion.any():
+        raise EngineInputError("quaternion: expected one that is not zero, got zeros")
+    return replace(plain, quaternion=normalise(plain.quaternion))
+
+
+def wind_of(wind: Wind) -> tuple[float, float, float]:
+    """A wind as three plain floats [m/s].
+
+    Raises:
+        EngineInputError: if it is not three finite numbers.
+    """
+    try:
+        x, y, z = (float(value) for value in wind)
+    except (TypeError, ValueError) as error:
+        raise EngineInputError(f"wind: expected 3 numbers [m/s], got {wind!r}") from error
+    if not (math.isfinite(x) and math.isfinite(y) and math.isfinite(z)):
+        raise EngineInputError(f"wind: expected 3 finite numbers [m/s], got {wind!r}")
+    return x, y, z
+
+
+def mass_scale_of(mass_scale: float) -> float:
+    """A positive factor.
+
+    Raises:
+        EngineInputError: if it is not.
+    """
+    if not (math.isfinite(mass_scale) and mass_scale > 0):
+        raise EngineInputError(f"mass_scale: expected a positive number, got {mass_scale!r}")
+    return float(mass_scale)
+
+
+@partial(jax.jit, static_argnums=0)
+def _advance(
+    airframe: Airframe,
+    scene: Scene,
+    twin_state: TwinState,
+    forces: Float[Array, " 4"],
+    wind: Float[Array, " 3"],
+    mass_scale: Float[Array, ""],
+) -> tuple[TwinState, Float[Array, ""]]:
+    """One tick, and the distance from the nearest solid after it [m]."""
+    push = twin.wind_force(airframe, twin_state.body.velocity, wind, mass_scale)
+    after = twin.step(airframe, twin_state, forces, 1 / PHYSICS_HZ, push, mass_scale)
+    return after, signed_distance(scene, jnp.asarray(after.body.position))
