@@ -14,8 +14,6 @@ import operator
 import tempfile
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import pybullet
@@ -46,7 +44,11 @@ COLOURS = {
 GROUND_COLOUR = (0.86, 0.85, 0.81, 1.0)
 GROUND_THICKNESS = 0.02
 _QUARTER = math.sqrt(0.5)
-_AXIS_TURNS = {"x": (0, _QUARTER, 0, _QUARTER), "y": (_QUARTER, 0, 0, _QUARTER), "z": (0, 0, 0, 1)}
+_AXIS_TURNS = {
+    "x": (0.0, _QUARTER, 0.0, _QUARTER),
+    "y": (_QUARTER, 0.0, 0.0, _QUARTER),
+    "z": (0.0, 0.0, 0.0, 1.0),
+}
 
 
 class BulletEngine:
@@ -90,16 +92,11 @@ class BulletEngine:
             self.close()
             raise
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> BulletEngine:
         """The engine itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *details: object) -> None:
         """Close the engine."""
         self.close()
 
@@ -157,6 +154,10 @@ class BulletEngine:
             velocity, spin = pybullet.getBaseVelocity(body, physicsClientId=client)
         except pybullet.error as error:
             raise EngineError(f"physics server: expected it to answer, got: {error}") from error
+        # PyBullet gives either of the two quaternions of an orientation: stay on the same one.
+        if sum(map(operator.mul, quaternion, self._quaternion)) < 0:
+            x, y, z, w = quaternion
+            quaternion = (-x, -y, -z, -w)
         self._lagged, self._quaternion = self._quaternion, quaternion
         self._position, self._velocity = position, velocity
         state = State(

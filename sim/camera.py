@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import pybullet
@@ -59,16 +58,11 @@ class Stage:
             self.close()
             raise
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Stage:
         """The stage itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *details: object) -> None:
         """Close the stage."""
         self.close()
 
@@ -198,20 +192,25 @@ def _add_disc(client: int, radius: float, colour: Sequence[float], place: Sequen
 
 
 def _add_lines(client: int, world: World) -> None:
-    """A grid on the ground: whole metres, or as many as keep the lines few."""
+    """A grid on the ground, as one mesh: whole metres, or as many as keep the lines few."""
     lower, upper = np.array(world.bounds)[:, :2]
     spacing = max(1, math.ceil(sum(upper - lower) / MOST_LINES))
-    middle = (lower + upper) / 2
+    corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
+    vertices: list[list[float]] = []
     for axis in (0, 1):
-        half = np.array([0.01, 0.01, 0.01])
-        half[1 - axis] = (upper - lower)[1 - axis] / 2
-        look = pybullet.createVisualShape(
-            pybullet.GEOM_BOX,
-            halfExtents=half.tolist(),
-            rgbaColor=LINE_COLOUR,
-            physicsClientId=client,
-        )
+        half = (upper - lower) / 2
+        half[axis] = 0.012
         for place in np.arange(math.ceil(lower[axis]), upper[axis] + 1e-9, spacing):
-            point = [*middle.tolist(), 0.0]
-            point[axis] = float(place)
-            pybullet.createMultiBody(0, -1, look, point, physicsClientId=client)
+            middle = (lower + upper) / 2
+            middle[axis] = place
+            vertices += [[x, y, 0.008] for x, y in (middle + corners * half).tolist()]
+    indices = [4 * line + i for line in range(len(vertices) // 4) for i in (0, 1, 2, 0, 2, 3)]
+    look = pybullet.createVisualShape(
+        pybullet.GEOM_MESH,
+        vertices=vertices,
+        indices=indices,
+        normals=[[0.0, 0.0, 1.0]] * len(vertices),
+        rgbaColor=LINE_COLOUR,
+        physicsClientId=client,
+    )
+    pybullet.createMultiBody(0, -1, look, physicsClientId=client)

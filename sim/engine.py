@@ -12,8 +12,7 @@ import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from types import TracebackType
-from typing import Protocol, Self, TypeAlias
+from typing import Protocol, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -162,16 +161,11 @@ class TwinEngine:
         self._twin: TwinState | None = None
         self.reset()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> TwinEngine:
         """The engine itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *details: object) -> None:
         """Close the engine."""
         self.close()
 

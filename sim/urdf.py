@@ -40,11 +40,11 @@ def _visuals(airframe: Airframe) -> list[str]:
     """A hub, and for each rotor an arm and a disc."""
     reach = max(math.hypot(x, y) for x, y in airframe.rotor_positions)
     hub = f'<box size="{0.6 * reach:g} {0.45 * reach:g} {0.3 * reach:g}"/>'
-    parts = [_visual(hub, (0, 0, 0), 0.0, "body", BODY_COLOUR)]
+    parts = [_visual(hub, (0.0, 0.0, 0.0), 0.0, "body", BODY_COLOUR)]
     for x, y in airframe.rotor_positions:
         length, angle = math.hypot(x, y), math.atan2(y, x)
         arm = f'<box size="{length:g} {0.14 * reach:g} {0.1 * reach:g}"/>'
-        parts.append(_visual(arm, (x / 2, y / 2, 0), angle, "body", BODY_COLOUR))
+        parts.append(_visual(arm, (x / 2, y / 2, 0.0), angle, "body", BODY_COLOUR))
         disc = f'<cylinder radius="{0.6 * reach:g}" length="{0.06 * reach:g}"/>'
         name, colour = ("front", FRONT_COLOUR) if x > 0 else ("back", BACK_COLOUR)
         parts.append(_visual(disc, (x, y, 0.2 * reach), 0.0, name, colour))
