@@ -1,8 +1,40 @@
-"""Drones, worlds, sensors and missions. Base install: no pybullet, no gymnasium needed here."""
+"""Drones, worlds, sensors and missions: the public door of the package.
+
+Nothing here needs PyBullet or gymnasium; `sim.bullet`, `sim.camera` and `sim.env` do.
+"""
 
 from sim.airframe import CF2X as CF2X
 from sim.airframe import Airframe as Airframe
 from sim.airframe import AirframeError as AirframeError
+from sim.clearances import clearance as clearance
+from sim.engine import Door as Door
+from sim.engine import Engine as Engine
+from sim.engine import EngineError as EngineError
+from sim.engine import EngineInputError as EngineInputError
+from sim.engine import TwinEngine as TwinEngine
+from sim.families import FAMILIES as FAMILIES
+from sim.families import HELD_OUT_FAMILIES as HELD_OUT_FAMILIES
+from sim.families import TRAINING_FAMILIES as TRAINING_FAMILIES
+from sim.families import Family as Family
+from sim.families import FamilyError as FamilyError
+from sim.families import generate as generate
+from sim.fields import WorldError as WorldError
+from sim.judge import Verdict as Verdict
+from sim.judge import verdict as verdict
+from sim.mission import Mission as Mission
+from sim.mission import mission_of as mission_of
+from sim.mission import stack_missions as stack_missions
+from sim.mission import suite as suite
+from sim.record import Flight as Flight
+from sim.record import FlightError as FlightError
+from sim.record import load_flight as load_flight
+from sim.scene import Scene as Scene
+from sim.scene import nearest_culled as nearest_culled
+from sim.scene import obstacle_distance as obstacle_distance
+from sim.scene import ray_distance as ray_distance
+from sim.scene import scene_of as scene_of
+from sim.scene import signed_distance as signed_distance
+from sim.scene import stack_scenes as stack_scenes
 from sim.state import State as State
 from sim.state import at_rest as at_rest
 from sim.state import conjugate as conjugate
@@ -20,3 +52,10 @@ from sim.twin import TwinState as TwinState
 from sim.twin import start as start
 from sim.twin import step as step
 from sim.twin import wind_force as wind_force
+from sim.world import Box as Box
+from sim.world import Cylinder as Cylinder
+from sim.world import Sphere as Sphere
+from sim.world import World as World
+from sim.world import load_world as load_world
+from sim.world import save_world as save_world
+from sim.world import world_hash as world_hash

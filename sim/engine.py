@@ -64,6 +64,14 @@ class Engine(Protocol):
         """Give back what the engine holds. Closing twice is fine."""
         ...
 
+    def __enter__(self) -> Engine:
+        """The engine itself, to be closed at the end of the block."""
+        ...
+
+    def __exit__(self, *details: object) -> None:
+        """Close the engine."""
+        ...
+
 
 @dataclass
 class Door:
