@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, no_type_check
 from zipfile import BadZipFile
 
 import numpy as np
@@ -39,6 +39,7 @@ class FlightError(ValueError):
     """A flight, or the file of one, that contradicts itself; the message names the column."""
 
 
+@no_type_check  # At run time only: it checks itself, with or without type checking.
 @dataclass(frozen=True, eq=False)
 class Flight:
     """One flight, as the engine saw it. T physics ticks, S sights.
@@ -105,16 +106,12 @@ class Flight:
         if ticks < 1:
             raise FlightError("times: expected at least 1 tick, got 0")
         for name, shape in _TICK_COLUMNS.items():
-            _check_shape(name, getattr(self, name), (ticks, *shape))
+            _check(name, getattr(self, name), (ticks, *shape), "b" if name == "contact" else "f")
         for name, shape in _THINK_COLUMNS.items():
-            _check_shape(name, getattr(self, name), (sights, *shape))
+            _check(name, getattr(self, name), (sights, *shape), "f")
         for kind, rows in (("records", ticks), ("think_records", sights)):
             for name, column in getattr(self, kind).items():
-                _check_shape(f"{kind}[{name!r}]", column, (rows, *np.shape(column)[1:]))
-                if column.dtype.kind not in "biuf":
-                    raise FlightError(
-                        f"{kind}[{name!r}]: expected numbers or booleans, got {column.dtype}"
-                    )
+                _check(f"{kind}[{name!r}]", column, (rows, *np.shape(column)[1:]), "biuf")
         for name in ("times", "think_times"):
             steps = np.diff(getattr(self, name))
             if not (np.isfinite(getattr(self, name)).all() and (steps > 0).all()):
@@ -186,9 +183,15 @@ def load_flight(path: Path | str) -> Flight:
     )
 
 
-def _check_shape(name: str, column: np.ndarray, expected: tuple[int, ...]) -> None:
-    if np.shape(column) != expected:
-        raise FlightError(f"{name}: expected shape {expected}, got {np.shape(column)}")
+def _check(name: str, column: object, shape: tuple[int, ...], kinds: str) -> None:
+    """Refuse a column that is no array of this shape, and of one of these kinds of numbers."""
+    if not isinstance(column, np.ndarray):
+        raise FlightError(f"{name}: expected a numpy array, got {type(column).__name__}")
+    if column.shape != shape:
+        raise FlightError(f"{name}: expected shape {shape}, got {column.shape}")
+    if column.dtype.kind not in kinds:
+        wanted = {"f": "floats", "b": "booleans"}.get(kinds, "numbers or booleans")
+        raise FlightError(f"{name}: expected {wanted}, got {column.dtype}")
 
 
 def _below(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

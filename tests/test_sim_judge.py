@@ -98,22 +98,22 @@ def test_clearance_is_that_of_dense_points_on_the_surfaces() -> None:
     cloud = []
     for item in world.obstacles:
         if hasattr(item, "half_extents"):
-            local = rng.uniform(-1, 1, (40_000, 3))
-            face = rng.integers(0, 3, 40_000)
-            local[np.arange(40_000), face] = np.sign(local[np.arange(40_000), face])
+            local = rng.uniform(-1, 1, (8_000, 3))
+            face = rng.integers(0, 3, 8_000)
+            local[np.arange(8_000), face] = np.sign(local[np.arange(8_000), face])
             turned = Rotation.from_euler("z", item.yaw).apply(local * item.half_extents)
             cloud.append(turned + item.center)
         elif not hasattr(item, "height"):
-            ball = rng.normal(size=(40_000, 3))
+            ball = rng.normal(size=(8_000, 3))
             cloud.append(item.center + item.radius * ball / np.linalg.norm(ball, axis=1)[:, None])
     boxes_and_balls = tuple(item for item in world.obstacles if not hasattr(item, "axis"))
     world = slalom_world(obstacles=boxes_and_balls)
-    points = rng.uniform([0, -3, 2.2], [14, 3, 4], (40, 3))
+    points = rng.uniform([0, -3, 2.2], [14, 3, 4], (30, 3))
     gaps = np.linalg.norm(points[:, None] - np.concatenate(cloud)[None], axis=2).min(axis=1)
     outside = clearance(world, 0.0, points) > 0.05
     expected = np.minimum(gaps, points[:, 2])[outside]
     np.testing.assert_allclose(clearance(world, 0.0, points)[outside], expected, atol=0.02)
-    assert outside.sum() > 20
+    assert outside.sum() > 15
 
 
 def test_limits_are_fractions_of_what_the_airframe_can_give() -> None:

@@ -78,7 +78,7 @@ def draw_heat(heat: Heat, axis: TimeAxis) -> str:
     names = [
         label("0", LEFT - 6, TOP + 8, class_="tick end"),
         label(str(last), LEFT - 6, bottom, class_="tick end"),
-        label(f"{heat.row_name} →", 0, 0, class_="axis", transform=_upright(TOP, bottom)),
+        label(f"{heat.row_name} →", 0.0, 0.0, class_="axis", transform=_upright(TOP, bottom)),
     ]
     frame = element("rect", x=LEFT, y=TOP, width=RIGHT - LEFT, height=bottom - TOP, class_="frame")
     row = element("rect", class_="row", x=LEFT, width=RIGHT - LEFT, height=2.0)
@@ -103,11 +103,11 @@ def _svg(parts: list[str], height: float, title: str, **extra: object) -> str:
 
 def _strip(panel: Panel, strip: Strip, axis: TimeAxis, top: float, bottom: float) -> str:
     columns = [panel.columns[line.name].astype(np.float64) for line in strip.lines]
-    low, high = _range([*columns, np.array(list(strip.levels.values()), np.float64)])
+    low, high = _range(np.concatenate([*columns, np.array(list(strip.levels.values()))]))
     scale = Scale(low, high, bottom, top)
     parts = [_shade(axis, top, bottom)]
     for value in scale.ticks(round((bottom - top) / 26)):
-        y = float(scale(value))
+        y = scale.at(value)
         parts.append(element("line", x1=LEFT, x2=RIGHT, y1=y, y2=y, class_="grid"))
         parts.append(label(number(value), LEFT - 6, y + 3.5, class_="tick end"))
     parts.append(_levels(strip, scale, top, bottom))
@@ -125,14 +125,14 @@ def _strip(panel: Panel, strip: Strip, axis: TimeAxis, top: float, bottom: float
                 data_scale=scale.attribute,
             )
         )
-    parts.append(label(strip.title, 0, 0, class_="axis", transform=_upright(top, bottom)))
+    parts.append(label(strip.title, 0.0, 0.0, class_="axis", transform=_upright(top, bottom)))
     return element("g", *parts)
 
 
 def _levels(strip: Strip, scale: Scale, top: float, bottom: float) -> str:
     """Named levels; and what lies beyond them, where that is out of range."""
     parts = []
-    places = {name: float(scale(value)) for name, value in strip.levels.items()}
+    places = {name: scale.at(value) for name, value in strip.levels.items()}
     if strip.forbidden:
         edges = [(max(places.values()), bottom)]
         if len(places) > 1:
@@ -153,14 +153,14 @@ def _shade(axis: TimeAxis, top: float, bottom: float) -> str:
     """Stretches of intervention behind, marks of the fallback on the upper edge."""
     parts = []
     for begin, end in axis.interventions:
-        x = float(axis.scale(begin))
-        width = max(float(axis.scale(end)) - x, 0.8)
+        x = axis.scale.at(begin)
+        width = max(axis.scale.at(end) - x, 0.8)
         parts.append(
             element("rect", x=x, y=top, width=width, height=bottom - top, class_="intervention")
         )
     for begin, end in axis.fallbacks:
-        x = float(axis.scale(begin))
-        width = max(float(axis.scale(end)) - x, 2.0)
+        x = axis.scale.at(begin)
+        width = max(axis.scale.at(end) - x, 2.0)
         parts.append(element("rect", x=x, y=top - 3, width=width, height=5.0, class_="fallback"))
     return "".join(parts)
 
@@ -179,7 +179,7 @@ def _area(
 def _time_axis(axis: TimeAxis, bottom: float) -> str:
     parts = [element("line", x1=LEFT, x2=RIGHT, y1=bottom, y2=bottom, class_="base")]
     for value in axis.scale.ticks(8):
-        x = float(axis.scale(value))
+        x = axis.scale.at(value)
         parts.append(element("line", x1=x, x2=x, y1=bottom, y2=bottom + 4, class_="base"))
         unit = "" if value else " s"
         parts.append(label(number(value) + unit, x, bottom + 15, class_="tick middle"))
@@ -195,9 +195,8 @@ def _upright(top: float, bottom: float) -> str:
     return f"translate(10 {(top + bottom) / 2:g}) rotate(-90)"
 
 
-def _range(columns: list[Float[np.ndarray, " N"]]) -> tuple[float, float]:
+def _range(values: Float[np.ndarray, " N"]) -> tuple[float, float]:
     """What a vertical axis shows: all finite values and a little air."""
-    values = np.concatenate(columns)
     values = values[np.isfinite(values)]
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
     air = 0.06 * (high - low) or 0.5

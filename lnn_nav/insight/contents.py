@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -38,6 +38,24 @@ def contents(flight: Flight) -> Contents:
         _ranges(flight),
     )
     return Contents(_path(flight), tuple(panel for panel in candidates if panel is not None))
+
+
+def without_infinities(flight: Flight) -> Flight:
+    """The same flight with nan for every infinity: both plot as a gap, nan without warnings."""
+
+    def calm(column: np.ndarray) -> np.ndarray:
+        floats = column.dtype.kind == "f"
+        return (
+            np.where(np.isfinite(column), column, np.nan).astype(column.dtype) if floats else column
+        )
+
+    names = ("position", "velocity", "quaternion", "angular_velocity", "forces")
+    return replace(
+        flight,
+        records={name: calm(column) for name, column in flight.records.items()},
+        think_records={name: calm(column) for name, column in flight.think_records.items()},
+        **{name: calm(getattr(flight, name)) for name in names},
+    )
 
 
 def along_track(flight: Flight) -> np.ndarray:

@@ -89,7 +89,7 @@ def film(flight: Flight, width: int = 360, height: int = 270) -> bytes:
             eye, look_at = chase_view(
                 state, float(shots.headings[k]), float(shots.distances[k]), float(shots.heights[k])
             )
-            since = shots.rows[k - 1] if k else 0
+            since = shots.rows[k - 1] + 1 if k else 0
             caption = Caption(
                 time=float(flight.times[row]),
                 speed=float(speeds[row]),

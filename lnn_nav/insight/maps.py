@@ -149,11 +149,11 @@ def _grid(view: View, box: tuple[float, float, float, float], height: float) -> 
     y_scale = Scale(bottom, top, height - BOTTOM, TOP)
     parts = []
     for value in x_scale.ticks(12):
-        x = float(x_scale(value))
+        x = x_scale.at(value)
         parts.append(element("line", class_="grid", x1=x, x2=x, y1=TOP, y2=height - BOTTOM))
         parts.append(label(number(value), x, height - BOTTOM + 15, class_="tick middle"))
-    for value in y_scale.ticks(max(2, round((top - bottom) / 2))):
-        y = float(y_scale(value))
+    for value in y_scale.ticks(max(3, round((top - bottom) / 1.5))):
+        y = y_scale.at(value)
         parts.append(element("line", class_="grid", x1=LEFT, x2=WIDTH - 8, y1=y, y2=y))
         parts.append(label(number(value), LEFT - 6, y + 4, class_="tick end"))
     return "".join(parts)

@@ -15,7 +15,7 @@ import numpy as np
 
 from lnn_nav.insight.charts import TimeAxis, draw_heat, draw_lines
 from lnn_nav.insight.colours import FALLBACK, INTERVENTION, SPEED
-from lnn_nav.insight.contents import Contents, contents
+from lnn_nav.insight.contents import Contents, contents, without_infinities
 from lnn_nav.insight.decimate import intervals
 from lnn_nav.insight.maps import draw_maps
 from lnn_nav.insight.panels import Heat, Panel
@@ -46,6 +46,7 @@ def write_report(
 
 def report(flight: Flight, verdict: Verdict, gif_bytes: bytes | None = None) -> str:
     """The report as HTML; see `write_report`."""
+    flight = without_infinities(flight)
     found = contents(flight)
     above, side = draw_maps(flight, found.path)
     axis = _time_axis(flight)

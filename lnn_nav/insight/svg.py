@@ -30,9 +30,14 @@ class Scale:
     start: float
     end: float
 
-    def __call__(self, values: float | Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+    def __call__(self, values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
         """Where values land."""
-        share = (np.asarray(values, np.float64) - self.low) / (self.high - self.low)
+        share = (values - self.low) / (self.high - self.low)
+        return self.start + share * (self.end - self.start)
+
+    def at(self, value: float) -> float:
+        """Where one value lands."""
+        share = (value - self.low) / (self.high - self.low)
         return self.start + share * (self.end - self.start)
 
     def ticks(self, about: int) -> list[float]:
