@@ -1,0 +1,12 @@
+"""Liquid cells and their baselines, behind one protocol: `cell(memory, input, dt)`."""
+
+from lnn_nav.cells.build import CELLS as CELLS
+from lnn_nav.cells.build import build_cell as build_cell
+from lnn_nav.cells.build import neurons_within as neurons_within
+from lnn_nav.cells.cfc import CfC as CfC
+from lnn_nav.cells.cfc import lecun_tanh as lecun_tanh
+from lnn_nav.cells.ltc import LTC as LTC
+from lnn_nav.cells.protocol import Cell as Cell
+from lnn_nav.cells.recurrent import GRU as GRU
+from lnn_nav.cells.recurrent import LSTM as LSTM
+from lnn_nav.cells.recurrent import MLP as MLP

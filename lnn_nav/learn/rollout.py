@@ -1,0 +1,252 @@
+"""A window of training flight through the differentiable twin.
+
+One thought lasts several physics steps. Rays are cast without gradient, everything else carries
+one: wish, barrier, attitude, rotors, twin. The gradient through the state decays a little at each
+thought (Metz et al., "Gradients are not all you need", 2021; Zhang et al., Nature Machine
+Intelligence 2025), and each thought is recomputed in the backward pass, only its rays are kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, no_type_check
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx, struct
+from jax import Array
+from jax.ad_checkpoint import checkpoint_name
+from jaxtyping import Bool, Float, Int
+
+from barriernet.backup import motion_of
+from lnn_nav.control import AttitudeGains, attitude_wrench, drag
+from lnn_nav.learn.guide import Guide, GuideGrid, way
+from lnn_nav.learn.losses import LossWeights, window_loss
+from lnn_nav.policy import Goal, Policy
+from lnn_nav.safety import SafetyShape, barrier_rows, clip_forces, stay_clear
+from lnn_nav.scan import Scan, ScanShape, blank_scan, nearest, remember
+from sim.airframe import CF2X, Airframe
+from sim.scene import Scene, nearest_culled, ray_distance, signed_distance
+from sim.sensors import RayPattern, Sight
+from sim.state import State, rotate, up_of
+from sim.twin import TwinState, start, step
+
+
+@dataclass(frozen=True)
+class FlightShape:
+    """How a training flight runs.
+
+    Attributes:
+        airframe: the drone.
+        rays: those that the policy sees (training casts no others).
+        steps: thoughts in a window.
+        substeps: physics steps in a thought (10: 24 Hz).
+        decay: factor on the gradient through the state at each thought.
+        kept: obstacles of each kind that a window looks at.
+        barrier: fly behind the stopping-path barrier.
+        attitude: gains of the attitude loop.
+        safety: of the barrier.
+        guide: grid of the privileged guide.
+        weights: of the loss.
+    """
+
+    airframe: Airframe = CF2X
+    rays: RayPattern = field(default_factory=lambda: RayPattern(((0, 48), (-24, 48), (24, 48))))
+    steps: int = 72
+    substeps: int = 10
+    decay: float = 0.98
+    kept: int = 32
+    barrier: bool = False
+    attitude: AttitudeGains = AttitudeGains(20.0, 60.0)
+    safety: SafetyShape = SafetyShape()
+    guide: GuideGrid = GuideGrid()
+    weights: LossWeights = LossWeights()
+
+    @property
+    def scan(self) -> ScanShape:
+        """What training remembers of its few rays."""
+        return ScanShape(self.rays, sights=2, patches=32, gap_share=0.6)
+
+
+@no_type_check  # At run time only: jax also fills pytrees with axes and placeholders.
+@struct.dataclass
+class Course:
+    """Where one training flight takes place.
+
+    Attributes:
+        scene: obstacles and bounds.
+        guide: cost-to-go.
+        start: where a flight begins.
+        target: [m].
+        kind: which kind of obstacle the scene has (an entry of `KINDS`).
+    """
+
+    scene: Scene
+    guide: Guide
+    start: State
+    target: Float[Array, "*batch 3"]
+
+
+@no_type_check  # At run time only: jax also fills pytrees with axes and placeholders.
+@struct.dataclass
+class Flyer:
+    """A training flight between two windows.
+
+    Attributes:
+        twin: physics.
+        neurons: memory of the policy.
+        course: index of its course.
+        speed: set speed [m/s].
+        thrust: specific thrust of the last tick [m/s^2].
+        done: reached or failed: begin anew.
+        age: thoughts flown.
+    """
+
+    twin: TwinState
+    neurons: Float[Array, "*batch neurons"]
+    course: Int[Array, "*batch"]
+    speed: Float[Array, "*batch"]
+    thrust: Float[Array, "*batch"]
+    done: Bool[Array, "*batch"]
+    age: Int[Array, "*batch"]
+
+
+def fly_window(
+    shape: FlightShape, policy: Policy, course: Course, flyer: Flyer
+) -> tuple[Flyer, dict[str, Array]]:
+    """Fly one flyer for a window.
+
+    Args:
+        shape: how.
+        policy: the pilot to be.
+        course: its world (unbatched: vmap).
+        flyer: where it is.
+
+    Returns:
+        The flyer after the window and, by thought: velocity, wished velocity, clearance, edge,
+        wish, corrected, distance to the target.
+    """
+    scan = blank_scan(shape.scan, flyer.twin.body.position)
+    goal = Goal(course.target, flyer.speed, course.scene.bounds[1, 2])
+
+    def think(carry: tuple[Flyer, Scan], _: None) -> tuple[tuple[Flyer, Scan], dict[str, Array]]:
+        flyer, scan = carry
+        flyer = flyer.replace(twin=_decayed(flyer.twin, shape.decay))
+        body = flyer.twin.body
+        ranges = _rays(shape, course.scene, jax.lax.stop_gradient(body))
+        ranges = checkpoint_name(ranges, "rays")
+        sight = Sight(body, ranges, jnp.ones(ranges.shape, bool))
+        neurons, wish = policy(flyer.neurons, sight, goal, shape.substeps / 240)
+        wished = wish.acceleration
+        corrected = jnp.zeros(())
+        if shape.barrier:
+            scan = jax.lax.stop_gradient(remember(shape.scan, scan, sight, shape.substeps / 240))
+            wished = _behind_barrier(shape, course.scene, scan, flyer, wish)
+            corrected = jnp.sum((wished - wish.acceleration) ** 2)
+        twin, thrust = _physics(shape, flyer.twin, wished, wish.yaw_rate)
+        flyer = flyer.replace(twin=twin, neurons=neurons, thrust=thrust)
+        return (flyer, scan), _measure(shape, course, flyer, wish.acceleration, corrected)
+
+    policy_saves = jax.checkpoint_policies.save_only_these_names("rays")
+    body = jax.checkpoint(think, policy=policy_saves, prevent_cse=False)
+    (flyer, _), flown = jax.lax.scan(body, (flyer, scan), None, length=shape.steps)
+    return flyer, flown
+
+
+def loss_of(
+    shape: FlightShape, graph: Any, params: Any, courses: Course, flyers: Flyer  # noqa: ANN401
+) -> tuple[Array, tuple[Flyer, dict[str, Array]]]:
+    """Loss of one window of a batch of flights of the same kind of world.
+
+    Args:
+        shape: how they fly.
+        graph: static half of the policy (`nnx.split`).
+        params: its parameters.
+        courses: one a flyer, stacked.
+        flyers: stacked.
+
+    Returns:
+        The loss, and the flyers after the window with the figures of the window.
+    """
+    policy = nnx.merge(graph, params)
+    flyers, flown = jax.vmap(lambda c, f: fly_window(shape, policy, c, f), out_axes=(0, 1))(
+        courses, flyers
+    )
+    reached = jnp.cumsum(flown.pop("distance") < 0.4, axis=0) > 0
+    alive = 1.0 - reached.astype(jnp.float32)
+    loss, parts = window_loss(shape.weights, alive=alive, **flown)
+    touched = jnp.any((flown["clearance"] < 0) & ~reached, axis=0)
+    lost = jnp.any((flown["edge"] < -0.3) & ~reached, axis=0)
+    arrived = reached[-1] & ~touched
+    flyers = flyers.replace(done=reached[-1] | touched | lost, age=flyers.age + shape.steps)
+    figures = {
+        **parts,
+        "arrived": jnp.sum(arrived),
+        "touched": jnp.sum(touched),
+        "lost": jnp.sum(lost & ~touched),
+        "speed": jnp.mean(jnp.linalg.norm(flown["velocity"], axis=-1) / flyers.speed),
+    }
+    return loss, (jax.lax.stop_gradient(flyers), figures)
+
+
+def _rays(shape: FlightShape, scene: Scene, body: State) -> Array:
+    """Ranges of all rays, without gradient."""
+    directions = rotate(body.quaternion, jnp.asarray(shape.rays.directions, jnp.float32))
+    return jax.lax.stop_gradient(
+        ray_distance(scene, body.position, directions, shape.rays.max_range)
+    )
+
+
+def _behind_barrier(
+    shape: FlightShape, scene: Scene, scan: Scan, flyer: Flyer, wish: Any  # noqa: ANN401
+) -> Array:
+    """The wish after the stopping-path filter, with its gradient."""
+    body = flyer.twin.body
+    gravity = jnp.asarray([0.0, 0.0, shape.airframe.gravity], jnp.float32)
+    acceleration = up_of(body.quaternion) * flyer.thrust - gravity - drag(body.velocity)
+    motion = motion_of(shape.safety.braking, body.position, body.velocity, acceleration)
+    near = nearest(shape.scan, scan, shape.safety.braking, jax.lax.stop_gradient(motion))
+    rows = barrier_rows(shape.safety, shape.airframe, motion, near, scene.bounds, wish.gains)
+    return stay_clear(shape.safety, rows, wish.acceleration).x
+
+
+def _physics(
+    shape: FlightShape, twin: TwinState, acceleration: Array, yaw_rate: Array
+) -> tuple[TwinState, Array]:
+    """All physics steps of a thought, under one wished acceleration."""
+    inverse = jnp.asarray(shape.airframe.mixer_inverse.T, jnp.float32)
+
+    def tick(twin: TwinState, _: None) -> tuple[TwinState, Array]:
+        wrench = attitude_wrench(shape.airframe, shape.attitude, twin.body, acceleration, yaw_rate)
+        forces = clip_forces(shape.airframe, wrench @ inverse)
+        return step(shape.airframe, twin, forces), jnp.sum(forces) / shape.airframe.mass
+
+    twin, thrust = jax.lax.scan(tick, twin, None, length=shape.substeps)
+    return twin, thrust[-1]
+
+
+def _measure(
+    shape: FlightShape, course: Course, flyer: Flyer, wish: Array, corrected: Array
+) -> dict[str, Array]:
+    """What the loss looks at, after a thought."""
+    body = flyer.twin.body
+    where = jax.lax.stop_gradient(body.position)
+    direction = way(shape.guide, course.guide, where, course.target)
+    inside = jnp.minimum(body.position - course.scene.bounds[0], course.scene.bounds[1] - body.position)
+    return {
+        "velocity": body.velocity,
+        "wished_velocity": jax.lax.stop_gradient(direction * flyer.speed),
+        "clearance": signed_distance(course.scene, body.position) - shape.airframe.collision_radius,
+        "edge": jnp.min(inside, axis=-1),
+        "wish": wish,
+        "corrected": corrected,
+        "distance": jnp.linalg.norm(where - course.target),
+    }
+
+
+def _decayed(twin: TwinState, decay: float) -> TwinState:
+    """The same state with a smaller gradient."""
+    return jax.tree.map(
+        lambda leaf: decay * leaf + (1 - decay) * jax.lax.stop_gradient(leaf), twin
+    )

@@ -1,0 +1,315 @@
+"""The pilot: a liquid policy that thinks, behind two BarrierNets that act at every tick."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Literal, TypeAlias, no_type_check
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx, struct
+from jax import Array
+from jaxtyping import Bool, Float, Int
+
+from barriernet import Outcome
+from barriernet.backup import Motion, brake_control, hold_control, motion_of, stop_point
+from lnn_nav.control import attitude_wrench
+from lnn_nav.design import Design
+from lnn_nav.guard import Guard, acceleration_of, blank_guard, estimate, expect
+from lnn_nav.mapped import nearest_on_map
+from lnn_nav.policy import Goal, Policy, Wish
+from lnn_nav.safety import barrier_rows, clip_forces, rotor_forces, stay_clear
+from lnn_nav.straight import StraightLine
+from lnn_nav.scan import Near, Scan, blank_scan, finite, nearest, remember
+from sim.mission import Mission
+from sim.scene import Scene
+from sim.sensors import RayPattern, Sight
+from sim.state import State, safe_norm
+
+Record: TypeAlias = Mapping[str, Array]
+
+SLOW = 0.3
+"""Virtual speed below which the backup holds its anchor instead of braking [m/s]."""
+
+
+class TimeStepError(ValueError):
+    """A time step that is not positive and finite."""
+
+
+@no_type_check  # At run time only: jax also fills pytrees with axes and placeholders.
+@struct.dataclass
+class Task:
+    """What the mission asks for.
+
+    Attributes:
+        targets: points to reach in order [m], `[points, 3]`.
+        leg: index of the next one.
+        legs: how many there are.
+        radius: within which a point counts as reached [m].
+        speed: set speed [m/s].
+        bounds: lower and upper corner [m].
+        scene: the true map, only for the study mode that sees it; else None.
+    """
+
+    targets: Float[Array, "points 3"]
+    leg: Int[Array, ""]
+    legs: Int[Array, ""]
+    radius: Float[Array, ""]
+    speed: Float[Array, ""]
+    bounds: Float[Array, "2 3"]
+    scene: Scene | None
+
+
+@no_type_check  # At run time only: jax also fills pytrees with axes and placeholders.
+@struct.dataclass
+class Memory:
+    """Everything a pilot remembers.
+
+    Attributes:
+        neurons: of the policy's cell.
+        task: what the mission asks for.
+        scan: hit points of the last sights.
+        near: the balls that matter until the next sight.
+        guard: the safety half's memory.
+    """
+
+    neurons: Float[Array, " neurons"]
+    task: Task
+    scan: Scan
+    near: Near
+    guard: Guard
+
+
+@no_type_check  # At run time only: jax also fills pytrees with axes and placeholders.
+@struct.dataclass
+class PilotWish:
+    """What a thought hands to the ticks that follow it.
+
+    Attributes:
+        wish: of the policy; zeros where it was not finite.
+        sound: whether the policy and its memory were finite.
+    """
+
+    wish: Wish
+    sound: Bool[Array, ""]
+
+
+class LiquidPilot:
+    """A policy with its barriers: `reset`, `think`, `act` (see `sim.flight.Pilot`).
+
+    Pure apart from its compiled functions; works inside `jit` and `vmap`.
+
+    Attributes:
+        name: for records.
+        design: everything that is not trained.
+        rays: the rays that it wants to be cast.
+        sight_rate: thoughts a second [Hz].
+    """
+
+    def __init__(
+        self,
+        design: Design,
+        policy: Policy | StraightLine,
+        name: str = "liquid",
+        barrier: bool = True,
+        sees: Literal["rays", "map"] = "rays",
+    ) -> None:
+        """Join a design and a policy.
+
+        Args:
+            design: of the pilot.
+            policy: what wishes; its parameters are frozen here.
+            name: for records.
+            barrier: False flies the wish as it is (the rotor limits stay).
+            sees: what the barrier knows; `map` is for study.
+
+        Raises:
+            ValueError: if `sees` is neither.
+        """
+        if sees not in ("rays", "map"):
+            raise ValueError(f"sees: expected 'rays' or 'map', got {sees!r}")
+        self.name, self.design, self.policy = name, design, policy
+        self.barrier, self.sees = barrier, sees
+        self.rays: RayPattern = design.rays
+        self.sight_rate: float = design.sight_rate
+        graph, params = nnx.split(policy)
+        self._think = jax.jit(partial(_think, design, graph, params, sees))
+        self._act = jax.jit(partial(_act, design, barrier))
+
+    def reset(self, mission: Mission) -> Memory:
+        """The memory at the start of a mission."""
+        design, dtype = self.design, mission.start.position.dtype
+        scan = blank_scan(design.scan, mission.start.position)
+        motion = _still(mission.start)
+        task = Task(
+            targets=mission.targets,
+            leg=jnp.zeros((), jnp.int32),
+            legs=mission.target_count,
+            radius=mission.target_radius,
+            speed=mission.speed,
+            bounds=mission.bounds,
+            scene=mission.scene if self.sees == "map" else None,
+        )
+        return Memory(
+            neurons=self.policy.blank_memory(),
+            task=task,
+            scan=scan,
+            near=nearest(design.scan, scan, design.safety.braking, motion),
+            guard=blank_guard(design.airframe, mission.start, dtype),
+        )
+
+    def think(self, memory: Memory, sight: Sight, dt: float | Array) -> tuple[Memory, PilotWish]:
+        """Look at a sight and make a wish for the ticks until the next one.
+
+        Args:
+            memory: so far.
+            sight: what the rays saw, perhaps with lost or non-finite parts.
+            dt: simulation time since the last sight [s].
+
+        Returns:
+            The new memory and the wish, always finite.
+
+        Raises:
+            TimeStepError: if `dt` is not positive and finite.
+        """
+        if not isinstance(dt, jax.core.Tracer) and not (np.isfinite(dt) and dt > 0):
+            raise TimeStepError(f"dt: expected a positive finite time [s], got {dt}")
+        return self._think(memory, sight, jnp.asarray(dt, jnp.float32))
+
+    def act(
+        self, memory: Memory, wish: PilotWish, state: State
+    ) -> tuple[Memory, Float[Array, " 4"], dict[str, Array]]:
+        """One physics tick: the wish, made safe.
+
+        Args:
+            memory: so far.
+            wish: of the last thought.
+            state: estimate of the drone's state, perhaps not finite.
+
+        Returns:
+            The new memory, rotor forces [N] in [0, f_max], and what to record.
+        """
+        guard, forces, record = self._act(
+            memory.near, memory.task.bounds, memory.guard, wish, state
+        )
+        return memory.replace(guard=guard), forces, {**record, "neurons": memory.neurons}
+
+
+def _think(
+    design: Design,
+    graph: Any,  # noqa: ANN401 - the static half of an nnx split
+    params: Any,  # noqa: ANN401 - the other half
+    sees: str,
+    memory: Memory,
+    sight: Sight,
+    dt: Array,
+) -> tuple[Memory, PilotWish]:
+    """One thought: mend the sight, ask the policy, put the hit points into the scan."""
+    policy = nnx.merge(graph, params)
+    sight, _ = finite(sight)
+    _, state, _ = estimate(memory.guard, _cast(sight.state, memory.guard), design.safety.tick)
+    sight = sight.replace(state=state)
+    task = _next_leg(memory.task, state)
+    goal = Goal(task.targets[task.leg], task.speed, task.bounds[1, 2])
+    neurons, wish = policy(memory.neurons, sight, goal, dt)
+    leaves = [jnp.ravel(leaf) for leaf in jax.tree.leaves((neurons, wish))]
+    sound = jnp.all(jnp.isfinite(jnp.concatenate(leaves)))
+    neurons, wish = jax.tree.map(lambda leaf: jnp.where(sound, leaf, 0), (neurons, wish))
+    scan = remember(design.scan, memory.scan, sight, dt)
+    motion = _motion(design, memory.guard, state)
+    if sees == "map":
+        near = nearest_on_map(design.scan, task.scene, design.safety.braking, motion)
+    else:
+        low = jax.tree.map(lambda leaf: leaf.astype(scan.points.dtype), motion)
+        near = nearest(design.scan, scan, design.safety.braking, low)
+    memory = memory.replace(neurons=neurons, task=task, scan=scan, near=near)
+    return memory, PilotWish(wish, sound)
+
+
+def _act(
+    design: Design,
+    barrier: bool,
+    near: Near,
+    bounds: Float[Array, "2 3"],
+    guard: Guard,
+    wish: PilotWish,
+    state: State,
+) -> tuple[Guard, Float[Array, " 4"], dict[str, Array]]:
+    """The control step: estimate, stopping path, attitude, rotor limits, expectation."""
+    airframe, tick = design.airframe, design.safety.tick
+    guard, state, sensed = estimate(guard, _cast(state, guard), tick)
+    guard, acceleration, path = _stopping_path(design, barrier, near, bounds, guard, wish, state)
+    yaw_rate = jnp.where(path["fallback"] > 0, 0, wish.wish.yaw_rate.astype(acceleration.dtype))
+    command = acceleration - guard.disturbance
+    wrench = attitude_wrench(airframe, design.attitude, state, command, yaw_rate)
+    forces, rotors = rotor_forces(design.safety, airframe, state, wrench)
+    guard = expect(airframe, guard, state, forces, tick)
+    record = {
+        **path,
+        "outcome_rotors": rotors.outcome,
+        "sensed": sensed,
+        "disturbance": guard.disturbance,
+    }
+    return guard, clip_forces(airframe, forces.astype(jnp.float32)), record
+
+
+def _stopping_path(
+    design: Design,
+    barrier: bool,
+    near: Near,
+    bounds: Float[Array, "2 3"],
+    guard: Guard,
+    wish: PilotWish,
+    state: State,
+) -> tuple[Guard, Float[Array, " 3"], dict[str, Array]]:
+    """The acceleration that keeps the stopping path clear, or the backup where there is none."""
+    safety, dtype = design.safety, guard.thrust.dtype
+    motion = _motion(design, guard, state)
+    wished = wish.wish.acceleration.astype(dtype)
+    gains = wish.wish.gains.astype(dtype)
+    sound = wish.sound & jnp.all(jnp.isfinite(wished)) & jnp.all(jnp.isfinite(gains))
+    wished, gains = jnp.where(sound, wished, 0), jnp.where(sound, gains, 1)
+    rows = barrier_rows(safety, design.airframe, motion, near, bounds, gains)
+    answer = stay_clear(safety, rows, wished)
+    solved = answer.outcome == int(Outcome.SOLVED)
+    safe = answer.x if barrier else wished
+    fallback = ~sound | (~solved if barrier else False)
+    anchor = jnp.where(guard.holding, guard.anchor, stop_point(safety.braking, motion))
+    slow = safe_norm(motion.velocity) < SLOW
+    braking = brake_control(safety.braking, motion)
+    backup = jnp.where(slow, hold_control(safety.braking, motion, anchor), braking)
+    acceleration = jnp.where(fallback, backup, safe)
+    guard = guard.replace(anchor=anchor, holding=fallback)
+    return guard, acceleration, {
+        "acceleration_wish": wished,
+        "acceleration": acceleration,
+        "barrier": jnp.min(rows.barrier),
+        "gains": gains,
+        "slack": jnp.max(answer.slack),
+        "outcome_path": answer.outcome,
+        "fallback": fallback,
+    }
+
+
+def _motion(design: Design, guard: Guard, state: State) -> Motion:
+    """The virtual point and velocity that the barriers look at."""
+    acceleration = acceleration_of(design.airframe, guard, state)
+    return motion_of(design.safety.braking, state.position, state.velocity, acceleration)
+
+
+def _still(state: State) -> Motion:
+    return Motion(jnp.asarray(state.position, jnp.float32), jnp.zeros(3, jnp.float32))
+
+
+def _next_leg(task: Task, state: State) -> Task:
+    """Go on to the next point when the present one is reached."""
+    gap = safe_norm(state.position - task.targets[task.leg].astype(state.position.dtype))
+    passed = (gap < task.radius) & (task.leg + 1 < task.legs)
+    return task.replace(leg=task.leg + passed.astype(jnp.int32))
+
+
+def _cast(state: State, guard: Guard) -> State:
+    """The state in the dtype of the guard."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, guard.thrust.dtype), state)
