@@ -161,7 +161,7 @@ def _advance(state: ActiveSet, problem: ScaledQP) -> ActiveSet:
         iterations=state.iterations + 1,
     )
     # Stuck: the hard rows contradict each other, or differ by rounding only.
-    noise = 1e4 * jnp.finfo(problem.q.dtype).eps * (problem.reach + candidate.size)
+    noise = 256 * jnp.finfo(problem.q.dtype).eps * (problem.reach + candidate.size)
     relax = stuck & (candidate.violation > noise) & ~state.relaxed
     moved = _restarted(moved, problem, relax)
     following = jnp.where(drop, state.candidate, _most_violated(moved, problem))
@@ -197,12 +197,16 @@ def _rates(
     normals = state.normals(problem.C)
     columns = forward(chol, jnp.concatenate([candidate.normal[:, None], normals.T], axis=1))
     pull, held = columns[:, 0], columns[:, 1:]
-    slot = solve(factor(held.T @ held + jnp.diag(idle)), held.T @ pull)
+    gram = factor(held.T @ held + jnp.diag(idle))
+    slot = solve(gram, held.T @ pull)
     free = pull - held @ slot
+    # Once more, so that what is left of a dependent candidate is rounding and nothing else.
+    again = solve(gram, held.T @ free)
+    slot, free = slot + again, free - held @ again
     closing = free @ free
     # A hard candidate that depends on the slots cannot move x, only shift their multipliers.
     full = jnp.all(state.used) & ~candidate.soft
-    dependent = full | (closing <= 64 * eps * (pull @ pull))
+    dependent = full | (closing <= (256 * eps) ** 2 * (pull @ pull))
     x = jnp.where(dependent, 0, backward(chol, free))
     return Rates(
         x=x,

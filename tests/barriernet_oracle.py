@@ -1,0 +1,114 @@
+"""Independent judges of a quadratic program's answer: plain numpy optimality check, and cvxpy."""
+
+from __future__ import annotations
+
+import functools
+
+import cvxpy
+import numpy as np
+
+
+def random_problem(rng, variables, rows, *, hard=0.25, contradictory=0.3):
+    """One adversarial problem as a tuple (P, q, A, b, lower, upper, weight) of numpy arrays.
+
+    The wished point mostly lies outside the bounds; with probability `contradictory` two rows
+    oppose each other; with probability `hard` each row is hard.
+    """
+    root = rng.normal(size=(variables, variables))
+    P = root @ root.T + 0.2 * np.eye(variables)
+    q = -P @ (3 * rng.normal(size=variables))
+    A = rng.normal(size=(rows, variables))
+    b = rng.normal(size=rows)
+    if rows >= 2 and rng.random() < contradictory:
+        A[1], b[1] = -2 * A[0], 2 * (rng.uniform(0.1, 2.0) - b[0])
+    weight = np.where(rng.random(rows) < hard, np.inf, 10 ** rng.uniform(-1, 4, rows))
+    lower, upper = -rng.uniform(0.1, 2, variables), rng.uniform(0.1, 2, variables)
+    lower[rng.random(variables) < 0.2] = -np.inf
+    upper[rng.random(variables) < 0.2] = np.inf
+    return P, q, A, b, lower, upper, weight
+
+
+def stacked(problems):
+    """Many problems of one shape as one tuple with a leading batch axis."""
+    return tuple(np.stack(part) for part in zip(*problems, strict=True))
+
+
+def optimality_violation(problem, x, slack, multipliers):
+    """Largest violation of the conditions of optimality, relative to the terms in each.
+
+    Written from the problem's statement alone; it needs no active set.
+    """
+    P, q, A, b, lower, upper, weight = (np.asarray(part, float) for part in problem)
+    x, slack, multipliers = (np.asarray(part, float) for part in (x, slack, multipliers))
+    n, rows = q.shape[0], b.shape[0]
+    row, low, high = multipliers[:rows], multipliers[rows : rows + n], multipliers[rows + n :]
+    length = np.linalg.norm(A, axis=1)
+    length = np.where(length > 0, length, 1.0)
+    reach = max(np.abs(x).max(), 1e-300)
+    worst = [0.0]
+
+    force = P @ x + q - A.T @ row - low + high
+    terms = np.abs(P) @ np.abs(x) + np.abs(q) + np.abs(A).T @ np.abs(row) + low + high
+    worst.append(np.abs(force).max() / max(terms.max(), 1e-300))
+    # A soft row's multiplier is the price of its slack.
+    soft = np.isfinite(weight)
+    price = np.where(soft, weight, 0.0) * slack
+    worst.append((np.abs(price - row) * soft / np.maximum(np.abs(row), 1e-300)).max(initial=0.0))
+    worst.append(np.where(soft, 0.0, np.abs(slack)).max(initial=0.0))
+    # Rows and bounds hold, and hold as equalities where their multiplier is positive.
+    gap = (b - A @ x - slack) / (np.abs(b) + length * reach)
+    worst.append(np.where(row > 0, np.abs(gap), np.maximum(gap, 0)).max(initial=0.0))
+    for multiplier, distance in ((low, x - lower), (high, upper - x)):
+        worst.append(np.maximum(-distance, 0).max())
+        worst.append(np.where(multiplier > 0, np.abs(distance), 0).max() / reach)
+    worst.append(-min(multipliers.min(), 0.0))
+    return float(max(worst))
+
+
+@functools.cache
+def _template(variables, rows):
+    x = cvxpy.Variable(variables)
+    t = cvxpy.Variable(max(rows, 1))
+    root = cvxpy.Parameter((variables, variables))
+    q = cvxpy.Parameter(variables)
+    A = cvxpy.Parameter((max(rows, 1), variables))
+    give = cvxpy.Parameter(max(rows, 1), nonneg=True)
+    b = cvxpy.Parameter(max(rows, 1))
+    mask = cvxpy.Parameter((2 * variables, variables))
+    side = cvxpy.Parameter(2 * variables)
+    # t = sqrt(weight) slack: a hard row is one whose t gives nothing.
+    cost = 0.5 * cvxpy.sum_squares(root @ x) + q @ x + 0.5 * cvxpy.sum_squares(t)
+    rules = [A @ x + cvxpy.multiply(give, t) >= b, mask @ x >= side]
+    return cvxpy.Problem(cvxpy.Minimize(cost), rules), x, (root, q, A, give, b, mask, side)
+
+
+def cvxpy_answer(problem):
+    """The same problem through cvxpy and Clarabel: x, or None where it is infeasible."""
+    P, q, A, b, lower, upper, weight = (np.asarray(part, float) for part in problem)
+    n, rows = q.shape[0], b.shape[0]
+    program, x, parameters = _template(n, rows)
+    if rows == 0:
+        A, b, weight = np.zeros((1, n)), np.full(1, -1.0), np.ones(1)
+    below, above = np.isfinite(lower), np.isfinite(upper)
+    values = (
+        np.linalg.cholesky(P).T,
+        q,
+        A,
+        1 / np.sqrt(weight),
+        b,
+        np.concatenate([np.diag(below.astype(float)), -np.diag(above.astype(float))]),
+        np.concatenate([np.where(below, lower, -1), np.where(above, -upper, -1)]),
+    )
+    for parameter, value in zip(parameters, values, strict=True):
+        parameter.value = value
+    for tolerance in (1e-13, 1e-11, 1e-9):
+        names = ("tol_gap_abs", "tol_gap_rel", "tol_feas")
+        try:
+            program.solve(solver=cvxpy.CLARABEL, **dict.fromkeys(names, tolerance))
+        except cvxpy.SolverError:
+            continue
+        if program.status == "optimal":
+            return np.array(x.value)
+        if program.status == "infeasible":
+            return None
+    raise AssertionError(f"the judge has no verdict: {program.status}")
