@@ -22,9 +22,14 @@ MEANINGS: Mapping[str, str] = {
     "fallback": "[bool] the backup command flew instead of an answer that was rejected",
     "outcome_path": "[code] outcome of the QP of the stopping path",
     "outcome_rotors": "[code] outcome of the QP of the rotor limits",
+    "gains": "[1/s] gain of each kind of barrier, as the policy chose it",
+    "slack": "[1] most that a soft row of the stopping path's QP was given up by",
+    "sensed": "[bool] the estimate of the state was finite",
+    "disturbance": "[m/s^2] x, y, z in the world frame that the pilot thinks it is pushed by",
     "wind": "[m/s] x, y, z in the world frame",
     "ranges": "[m] distance seen along each ray",
     "hit": "[bool] the ray met something within its range",
+    "valid": "[bool] the return of the ray was not lost",
     "neurons": "[1] state of each neuron of the policy's cell",
 }
 

@@ -14,15 +14,12 @@ import pytest
 from synthetic_flight import slalom, slalom_world
 
 from lnn_nav.insight import report, write_report
-from lnn_nav.insight.contents import contents
 from sim.clearances import clearance
 from sim.judge import fallbacks, interventions, tilt, verdict
 from sim.record import Flight
-from sim.world import World
 
 GIF = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00"
 VOID = {"meta", "img", "input", "br", "link"}
-HALL = slalom_world(obstacles=())
 
 
 class Page(HTMLParser):
@@ -275,11 +272,6 @@ def test_the_shortest_flights_have_a_report(ticks: int) -> None:
     )
 
 
-def silhouettes(world: World) -> list[tuple[str, dict[str, str | None]]]:
-    page = page_of(slalom(40, world=world))
-    return [e for e in page.elements if (e[1].get("class") or "").startswith("obstacle")]
-
-
 def test_obstacles_are_drawn_to_scale_in_both_views() -> None:
     page = page_of(slalom(400))
     views = [a for _, a in page.elements if "data-view" in a]
@@ -321,6 +313,18 @@ def test_the_path_on_the_map_is_the_path_flown(long_flight: Flight, long_page: P
             assert np.abs(drawn - point).max(axis=1).min() < 0.11
 
 
-def test_contents_are_computed_once_for_all(long_flight: Flight) -> None:
-    found = contents(long_flight)
-    assert found.path.columns["along"][-1] == pytest.approx(13.6, abs=0.1)
+def test_gains_of_the_barriers_have_a_panel() -> None:
+    flight = slalom(40)
+    gains = np.linspace(1, 5, 80).reshape(40, 2)
+    page = page_of(dataclasses.replace(flight, records={**flight.records, "gains": gains}))
+    columns = page.data["panels"]["gains"]["columns"]
+    assert [columns["gain 0"], columns["gain 1"]] == gains.T.tolist()
+
+
+def test_the_way_along_the_track_is_that_towards_the_target(
+    long_flight: Flight, long_page: Page
+) -> None:
+    way = np.subtract(long_flight.world.target, long_flight.world.start_position)[:2]
+    along = long_page.data["panels"]["path"]["columns"]["along"][-1]
+    expected = long_flight.position[-1, :2] @ way / np.linalg.norm(way)
+    assert along == pytest.approx(expected)

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -166,8 +167,8 @@ def test_a_broken_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
     path = tmp_path / "deep" / "flight.npz"
     write_atomically(path, lambda file: file.write(b"old"))
 
-    def breaks(file: object) -> None:
-        file.write(b"half")  # ty: ignore
+    def breaks(file: BinaryIO) -> None:
+        file.write(b"half")
         raise RuntimeError("power cut")
 
     with pytest.raises(RuntimeError, match="power cut"):

@@ -34,6 +34,7 @@ def contents(flight: Flight) -> Contents:
         _rotors(flight),
         _acceleration(flight),
         _motion(flight),
+        _gains(flight),
         _neurons(flight),
         _ranges(flight),
     )
@@ -129,6 +130,17 @@ def _motion(flight: Flight) -> Panel:
     return line_panel("motion", "Motion", note, "m/s, m, deg", flight.times, columns, strips)
 
 
+def _gains(flight: Flight) -> Panel | None:
+    gains = flight.records.get("gains")
+    if gains is None or gains.ndim != 2 or not 1 <= gains.shape[1] <= len(LINES):
+        return None
+    columns = {f"gain {i}": gains[:, i] for i in range(gains.shape[1])}
+    lines = tuple(Line(name, colour) for name, colour in zip(columns, LINES, strict=False))
+    strip = Strip("gain", lines, {"0": 0.0})
+    note = "How firmly each barrier acts, as the network chose: low brakes early and gently."
+    return line_panel("gains", "Barrier gains", note, "1/s", flight.times, columns, (strip,))
+
+
 def _neurons(flight: Flight) -> Heat | None:
     found = _matrix(flight, "neurons")
     if found is None:
@@ -155,12 +167,12 @@ def _ranges(flight: Flight) -> Heat | None:
 
 
 def _matrix(flight: Flight, name: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """Times and a recorded `[rows, H]` matrix; None where there is no such record."""
+    """Times and a recorded `[rows, H]` matrix; None where there is none, or nothing in it."""
     for times, records in (
         (flight.think_times, flight.think_records),
         (flight.times, flight.records),
     ):
         cells = records.get(name)
-        if cells is not None and cells.ndim == 2 and cells.size:
+        if cells is not None and cells.ndim == 2 and cells.any():
             return times, cells
     return None

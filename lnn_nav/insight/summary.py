@@ -86,7 +86,7 @@ def cards(flight: Flight, verdict: Verdict) -> list[str]:
         ("Fallback", f"{verdict.fallback_ticks}", "", ticks, verdict.fallback_ticks > 0),
         (
             "Rotor force",
-            f"{100 * verdict.max_rotor_fraction:.0f}",
+            f"{100 * verdict.max_rotor_fraction:.1f}",
             "%",
             f"of the limit; torque {100 * torque:.0f} %",
             verdict.max_rotor_fraction > 1,

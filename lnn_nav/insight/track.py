@@ -108,5 +108,5 @@ def touch(flight: Flight, view: View) -> str:
 
 def drone(view: View) -> str:
     """The marker that the page's script moves along the path."""
-    nose = element("path", d="M0 0L17 -5.5L17 5.5Z", class_="nose") if view.from_above else ""
+    nose = element("path", d="M18 0L6 -6L6 6Z", class_="nose") if view.from_above else ""
     return element("g", nose, element("circle", r=6.0), class_="drone")
