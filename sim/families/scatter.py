@@ -45,7 +45,7 @@ def scatter(
         strewn = _until_clear(1, course, lambda: make(draws, _beside_line(draws, course)))
 
     def anywhere() -> Obstacle:
-        x, y = draws.uniform(0, length), draws.uniform(-HALF_WIDTH, HALF_WIDTH)
+        x, y = draws.uniform(0.0, length), draws.uniform(-HALF_WIDTH, HALF_WIDTH)
         return make(draws, (x, y, draws.uniform(LOWEST, HIGHEST)))
 
     return strewn + _until_clear(count - len(strewn), course, anywhere)

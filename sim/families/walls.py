@@ -28,7 +28,7 @@ def walls(draws: Draws, course: Course, density: float) -> list[Obstacle]:
 def _wall(draws: Draws, x: float) -> list[Obstacle]:
     """The two boxes on either side of a gap, of a wall through (x, 0)."""
     yaw, half_thickness = draws.uniform(-0.12, 0.12), draws.uniform(0.1, 0.2)
-    gap, half_gap = draws.uniform(-3, 3), draws.uniform(0.6, 1.1)
+    gap, half_gap = draws.uniform(-3.0, 3.0), draws.uniform(0.6, 1.1)
     halves: list[Obstacle] = []
     for low, high in ((-REACH, gap - half_gap), (gap + half_gap, REACH)):
         along = (low + high) / 2
