@@ -29,7 +29,7 @@ GOLDEN = Path(__file__).parent / "golden" / "world_hashes.json"
 LEAST_HITS = {**dict.fromkeys(FAMILIES, 0.55), "walls": 0.75, "mixed": 0.75, "dense_forest": 0.75}
 SEEDS = range(DEVELOPMENT_SEEDS.start, DEVELOPMENT_SEEDS.start + 60)
 CELL = 0.15
-PADDED = (80, 80, 80)
+PADDED = (80, 48, 48)
 
 clearance = jax.jit(obstacle_distance)
 
@@ -98,7 +98,7 @@ def wall_with_gap(width: float, middle: float = 0.0) -> list[Box]:
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_world_is_solvable(worlds, name):
-    assert all(grid_finds_a_way(world) for world in worlds[name][:8])
+    assert all(grid_finds_a_way(world) for world in worlds[name][:6])
     assert all(has_corridor(world) for world in worlds[name][:20])
 
 

@@ -1,114 +1,39 @@
-"""Distances and rays are exact: laws that pin them down, and PyBullet on the same solids."""
+"""Distances are exact: laws that pin them down, and what scenes do beyond measuring."""
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import pybullet
 import pytest
+from scene_samples import (
+    DTYPES,
+    ONE_OF_EACH,
+    awkward_points,
+    clearance,
+    crowd,
+    distance,
+    everywhere,
+    gradient,
+    near,
+    rays,
+    sphere_directions,
+    surface,
+    world_of,
+)
 from scipy.spatial import cKDTree
 
 from sim.scene import (
     Scene,
     nearest_culled,
-    obstacle_distance,
     ray_distance,
     scene_of,
     signed_distance,
     stack_scenes,
 )
 from sim.shapes import distances_of
-from sim.world import Box, Cylinder, Sphere, World, WorldError
-
-BOUNDS = ((-2.0, -7.0, 0.0), (18.0, 7.0, 4.0))
-ONE_OF_EACH = {
-    "cylinder z": Cylinder((5.0, 0.5, 2.0), 0.3, 1.6),
-    "cylinder x": Cylinder((5.0, 0.5, 2.0), 0.4, 1.4, "x"),
-    "cylinder y": Cylinder((5.0, 0.5, 2.0), 0.6, 0.5, "y"),
-    "sphere": Sphere((5.0, 0.5, 2.0), 0.7),
-    "box": Box((5.0, 0.5, 2.0), (0.3, 1.0, 0.6), 0.7),
-}
-DTYPES = [np.float32, np.float64]
-
-
-def world_of(obstacles=(), **changes) -> World:
-    values = {
-        "bounds": BOUNDS,
-        "obstacles": tuple(obstacles),
-        "start_position": (0.0, 0.0, 1.5),
-        "start_yaw": 0.0,
-        "target": (14.0, 0.5, 1.5),
-        "target_radius": 0.5,
-        "via": (),
-        "speed": 2.0,
-        "time_limit": 30.0,
-    }
-    return World(**{**values, **changes})
-
-
-def crowd(count: int = 30, seed: int = 0) -> World:
-    """Obstacles of all kinds, sizes and axes, none at the start."""
-    random = np.random.default_rng(seed)
-    obstacles = []
-    for i in range(count):
-        center = tuple(random.uniform([2, -6, 0.3], [16, 6, 3.7]))
-        size = random.uniform(0.2, 0.9, 3)
-        obstacles.append(
-            [
-                Cylinder(center, size[0], 2 * size[1], "xyz"[i // 3 % 3]),
-                Sphere(center, size[0]),
-                Box(center, tuple(size), random.uniform(-4, 4)),
-            ][i % 3]
-        )
-    return world_of(obstacles)
-
-
-def everywhere(count: int, seed: int = 1) -> np.ndarray:
-    return np.random.default_rng(seed).uniform([-2, -7, -0.5], [18, 7, 4.5], (count, 3))
-
-
-def near(count: int, seed: int = 2) -> np.ndarray:
-    """Points in and around the shapes of ONE_OF_EACH."""
-    return np.random.default_rng(seed).uniform([3, -1.5, 0.3], [7, 2.5, 3.7], (count, 3))
-
-
-def sphere_directions(count: int, seed: int = 3) -> np.ndarray:
-    directions = np.random.default_rng(seed).normal(size=(count, 3))
-    return directions / np.linalg.norm(directions, axis=1, keepdims=True)
-
-
-def surface(shape, count: int = 150_000) -> np.ndarray:
-    """Points all over the surface of a shape, by rules that know nothing of distances."""
-    random = np.random.default_rng(4)
-    if isinstance(shape, Sphere):
-        return shape.center + shape.radius * sphere_directions(count)
-    if isinstance(shape, Box):
-        unit = random.uniform(-1, 1, (count, 3))
-        unit[np.arange(count), random.integers(3, size=count)] = random.choice([-1.0, 1.0], count)
-        cos, sin = math.cos(shape.yaw), math.sin(shape.yaw)
-        turn = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
-        return shape.center + (unit * shape.half_extents) @ turn.T
-    angle = random.uniform(0, 2 * np.pi, count)
-    level = random.uniform(-1, 1, count) * shape.height / 2
-    radius = np.full(count, shape.radius)
-    caps = random.random(count) < 0.6
-    level[caps] = np.sign(level[caps]) * shape.height / 2
-    radius[caps] *= np.sqrt(random.random(caps.sum()))
-    points = np.stack([radius * np.cos(angle), radius * np.sin(angle), level], axis=1)
-    # The cylinder's own z becomes the axis that it is named after.
-    return shape.center + np.roll(points, "zxy".index(shape.axis), axis=1)
-
-
-# Compiled once for each dtype and shape: most of this file's time is compilation.
-distance = jax.jit(signed_distance)
-clearance = jax.jit(obstacle_distance)
-gradient = jax.jit(jax.vmap(jax.grad(signed_distance, argnums=1), in_axes=(None, 0)))
-rays = jax.jit(ray_distance)
-ray_slopes = jax.jit(jax.grad(lambda *a: jnp.sum(ray_distance(*a)), argnums=(1, 2)))
+from sim.world import Sphere, WorldError
 
 
 @pytest.mark.parametrize("name", ONE_OF_EACH)
@@ -211,21 +136,6 @@ def test_an_empty_scene_has_only_the_ground(pad):
     )
 
 
-def awkward_points() -> np.ndarray:
-    """Centres, axes, faces, edges, corners, the ground, and points absurdly far out."""
-    shapes = ONE_OF_EACH.values()
-    steps = np.array(list(itertools.product([-1.0, 0.0, 1.0], repeat=3)))
-    around = [shape.center + steps * shape.half_size for shape in shapes]
-    turned = Box((5.0, 0.5, 2.0), (0.3, 1.0, 0.6), 0.7)
-    cos, sin = math.cos(turned.yaw), math.sin(turned.yaw)
-    local = steps * turned.half_extents
-    x, y = cos * local[:, 0] - sin * local[:, 1], sin * local[:, 0] + cos * local[:, 1]
-    corners = turned.center + np.stack([x, y, local[:, 2]], axis=1)
-    extremes = steps * 3e38
-    tiny = np.array([5.0, 0.5, 2.0]) + steps * 1e-30
-    return np.concatenate([*around, corners, extremes, tiny, steps * 1e-40])
-
-
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_values_and_gradients_are_finite_everywhere(dtype):
     for shape in (*ONE_OF_EACH.values(), None):
@@ -235,138 +145,6 @@ def test_values_and_gradients_are_finite_everywhere(dtype):
         slopes = np.linalg.norm(gradient(scene, points), axis=1)
         assert np.isfinite(slopes).all()
         assert (slopes <= 1 + 1e-5).all()
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_rays_are_in_range_and_their_gradients_finite_for_any_finite_input(dtype):
-    scene = scene_of(world_of(ONE_OF_EACH.values()), dtype=dtype)
-    steps = np.array(list(itertools.product([-1.0, 0.0, 1.0], repeat=3)))
-    directions = np.concatenate([steps, steps * 1e-30, steps * 3e38, steps * [1, 1e-9, 0]])
-
-    directions = directions.astype(dtype)
-    for origin in awkward_points()[::3].astype(dtype):
-        seen = np.asarray(rays(scene, origin, directions, 8.0))
-        assert ((seen >= 0) & (seen <= 8)).all()
-        by_origin, by_direction = ray_slopes(scene, origin, directions, 8.0)
-        assert np.isfinite(by_origin).all()
-        assert np.isfinite(by_direction[:27]).all()  # Of directions of sane length.
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_a_ray_ends_on_the_first_surface(seed):
-    """The law of sphere tracing: no solid before the end of the ray, a surface at its end."""
-    scene = scene_of(crowd(seed=seed), dtype=np.float64)
-    directions, reach = sphere_directions(600, seed), 8.0
-    origin = np.array([0.0, -1.0, 1.5])
-    seen = np.asarray(rays(scene, origin, directions, reach))
-    ends = origin + seen[:, None] * directions
-    hit = seen < reach
-    assert 0.3 < hit.mean() < 1
-    assert np.abs(distance(scene, ends)[hit]).max() < 1e-9
-    way = np.linspace(0, 1, 400)[None, :, None] * (ends - origin)[:, None] + origin
-    assert distance(scene, way).min() > -1e-9
-
-
-def test_float32_rays_match_float64_but_where_they_graze():
-    world, directions = crowd(), sphere_directions(600)
-    origin = np.array([0.0, -1.0, 1.5])
-    single, double = (rays(scene_of(world, dtype=t), origin, directions, 8.0) for t in DTYPES)
-    error = np.abs(np.asarray(single) - np.asarray(double))
-    assert np.quantile(error, 0.99) < 1e-5
-    assert np.median(error) < 1e-6
-
-
-@pytest.mark.parametrize("name", ONE_OF_EACH)
-def test_rays_from_inside_see_nothing_but_contact(name):
-    shape = ONE_OF_EACH[name]
-    scene = scene_of(world_of([shape]), dtype=np.float64)
-    directions = np.concatenate([sphere_directions(50), np.eye(3), -np.eye(3)])
-    for arm in surface(shape, 20) - shape.center:
-        assert (rays(scene, shape.center + 0.9 * arm, directions, 8.0) == 0).all()
-    underground = np.array([0.0, 0.0, -0.1])
-    assert (rays(scene, underground, directions, 8.0) == 0).all()
-
-
-def test_rays_along_and_across_the_axes():
-    """Where a naive quotient is 0/0: along an axis, in a face, past an edge, away from all."""
-    obstacles = [
-        Cylinder((5, 0, 2), 0.5, 2),
-        Box((0, 5, 2), (0.5, 0.5, 0.5)),
-        Sphere((-5, 0, 2), 1),
-    ]
-    scene = scene_of(world_of(obstacles), dtype=np.float64)
-    cases = [
-        ((5.0, 0.0, 8.0), (0, 0, -1), 5.0),  # down the cylinder's axis
-        ((5.4, 0.0, 8.0), (0, 0, -1), 5.0),  # down onto its cap, off the axis
-        ((5.6, 0.0, 8.0), (0, 0, -1), 8.0),  # down past it, to the ground
-        ((2.0, 0.0, 2.0), (1, 0, 0), 2.5),  # at its side
-        ((2.0, 0.0, 3.1), (1, 0, 0), 20.0),  # above its cap
-        ((0.0, 2.0, 2.0), (0, 1, 0), 2.5),  # onto the box
-        ((0.0, 2.0, 2.0), (0, 7, 0), 2.5),  # the same, with a longer vector
-        ((0.6, 2.0, 2.0), (0, 1, 0), 20.0),  # past the box, along its face
-        ((0.0, 2.0, 2.0), (0, -1, 0), 20.0),  # away from it
-        ((-2.0, 0.0, 2.0), (-1, 0, 0), 2.0),  # onto the sphere
-        ((0.0, 0.0, 2.0), (0, 0, 0), 20.0),  # nowhere
-        ((0.0, 0.0, 2.0), (3, 0, -4), 2.5),  # onto the ground
-    ]
-    for origin, direction, expected in cases:
-        seen = rays(scene, np.array(origin), np.array([direction], float), 20.0)
-        assert seen[0] == pytest.approx(expected, abs=1e-12), (origin, direction)
-
-
-@pytest.fixture
-def bullet():
-    client = pybullet.connect(pybullet.DIRECT)
-    yield client
-    pybullet.disconnect(client)
-
-
-def add_to_bullet(shape, client: int) -> None:
-    turn = [0.0, 0.0, 0.0, 1.0]
-    if isinstance(shape, Sphere):
-        kind = pybullet.createCollisionShape(
-            pybullet.GEOM_SPHERE, radius=shape.radius, physicsClientId=client
-        )
-    elif isinstance(shape, Box):
-        kind = pybullet.createCollisionShape(
-            pybullet.GEOM_BOX, halfExtents=shape.half_extents, physicsClientId=client
-        )
-        turn = pybullet.getQuaternionFromEuler([0, 0, shape.yaw])
-    else:
-        kind = pybullet.createCollisionShape(
-            pybullet.GEOM_CYLINDER, radius=shape.radius, height=shape.height, physicsClientId=client
-        )
-        euler = {"x": [0, np.pi / 2, 0], "y": [np.pi / 2, 0, 0], "z": [0, 0, 0]}[shape.axis]
-        turn = pybullet.getQuaternionFromEuler(euler)
-    pybullet.createMultiBody(0, kind, -1, shape.center, turn, physicsClientId=client)
-
-
-def test_rays_match_pybullet(bullet):
-    world, reach = crowd(), 10.0
-    for shape in world.obstacles:
-        add_to_bullet(shape, bullet)
-    plane = pybullet.createCollisionShape(
-        pybullet.GEOM_PLANE, planeNormal=[0, 0, 1], physicsClientId=bullet
-    )
-    pybullet.createMultiBody(0, plane, physicsClientId=bullet)
-    scene = scene_of(world, dtype=np.float64)
-    directions = sphere_directions(600)
-    for origin in ([0.0, 0.0, 1.5], [1.0, 6.5, 3.9], [17.5, -5.0, 0.2]):
-        assert distance(scene, np.array(origin)) > 0.1
-        seen = np.asarray(rays(scene, np.array(origin), directions, reach))
-        ends = np.array(origin) + reach * directions
-        result = pybullet.rayTestBatch(
-            np.broadcast_to(origin, ends.shape).tolist(), ends.tolist(), physicsClientId=bullet
-        )
-        theirs = reach * np.array([fraction for _, _, fraction, _, _ in result])
-        # PyBullet's iteration ends within 1 mm of a round surface: along a grazing ray, that is
-        # some way short of it.
-        short = np.abs(seen - theirs) > 1e-4
-        assert short.mean() < 0.03
-        assert (theirs[short] < seen[short]).all()
-        gaps = distance(scene, np.array(origin) + theirs[:, None] * directions)
-        assert np.abs(gaps[theirs < reach]).max() < 1e-3
-        assert 0.2 < (theirs < reach).mean() < 1
 
 
 def test_culling_keeps_the_nearest_of_each_kind():

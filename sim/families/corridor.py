@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from jaxtyping import Bool, Float
-from scipy import ndimage  # jax itself depends on scipy.
+from jaxtyping import Bool, Float, Int
 
 from sim.shapes import Obstacle, distances_of
 from sim.world import World
@@ -43,9 +42,29 @@ def has_corridor(world: World, half_width: float = HALF_WIDTH, cell: float = CEL
         return False
     axes = [start[i] + cell * np.arange(first[i], last[i] + 1) for i in range(3)]
     free = ~_blocked(world.obstacles, axes, half_width + cell / 2)
-    labels, _ = ndimage.label(free)  # Neighbours share a face.
-    reached = labels[tuple((nodes - first).T)]
-    return bool(reached[0] > 0 and (reached == reached[0]).all())
+    return _connected(free, nodes - first)
+
+
+def _connected(free: Bool[np.ndarray, "x y z"], nodes: Int[np.ndarray, "points 3"]) -> bool:
+    """Whether steps between free nodes that share a face lead from the first point to all others.
+
+    The reached set is swept along each axis, forth and back, until it holds all points or grows no
+    more: a path of few turns, as in most worlds, takes a sweep or two.
+    """
+    points = tuple(nodes.T)
+    reached = np.zeros_like(free)
+    reached[tuple(nodes[0])] = free[tuple(nodes[0])]
+    count = 0
+    while not reached[points].all() and (now := int(np.count_nonzero(reached))) > count:
+        count = now
+        for axis in range(3):
+            # Views whose first index runs along the axis: a sweep writes into `reached` itself.
+            into, through = np.moveaxis(reached, axis, 0), np.moveaxis(free, axis, 0)
+            for i in range(1, len(into)):
+                into[i] |= into[i - 1] & through[i]
+            for i in range(len(into) - 2, -1, -1):
+                into[i] |= into[i + 1] & through[i]
+    return bool(reached[points].all())
 
 
 def _blocked(
