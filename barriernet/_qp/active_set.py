@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
-from barriernet._qp.dense import backward, factor, forward, solve
+from barriernet._qp.dense import backward, factor_rows, forward, solve
 from barriernet._qp.scaling import ScaledQP
 
 NONE = -1
@@ -34,6 +34,7 @@ class ActiveSet:
         candidate: violated constraint that is being taken in, `NONE` when there is none.
         candidate_multiplier: how far it is in.
         relaxed: whether the hard rows turned out infeasible and have slack now.
+        passed_over: hard constraints that others imply up to rounding.
         iterations: passes so far.
     """
 
@@ -45,6 +46,7 @@ class ActiveSet:
     candidate: Int[Array, ""]
     candidate_multiplier: Float[Array, ""]
     relaxed: Bool[Array, ""]
+    passed_over: Bool[Array, " m"]
     iterations: Int[Array, ""]
 
     @property
@@ -67,7 +69,7 @@ class Candidate:
 
     normal: Float[Array, " n"]
     violation: Float[Array, ""]
-    size: Float[Array, ""]
+    side: Float[Array, ""]
     soft: Bool[Array, ""]
     compliance: Float[Array, ""]
 
@@ -99,6 +101,7 @@ def run(problem: ScaledQP, enabled: Bool[Array, ""]) -> ActiveSet:
         candidate=jnp.full((), NONE, jnp.int32),
         candidate_multiplier=jnp.zeros((), dtype),
         relaxed=jnp.zeros((), bool),
+        passed_over=jnp.zeros(problem.c.shape[0], bool),
         iterations=jnp.zeros((), jnp.int32),
     )
     first = jnp.where(enabled, _most_violated(state, problem), NONE)
@@ -115,7 +118,7 @@ def _most_violated(state: ActiveSet, problem: ScaledQP) -> Int[Array, ""]:
     count, rows = problem.c.shape[0], problem.soft.shape[0]
     violation = problem.c - problem.C @ state.x
     noise = 16 * eps * (jnp.abs(problem.c) + jnp.max(jnp.abs(state.x)))
-    taken = jnp.any(state.chosen(count), axis=1)
+    taken = state.passed_over | jnp.any(state.chosen(count), axis=1)
     taken = taken | jnp.concatenate([state.soft_active, jnp.zeros(count - rows, bool)])
     ranked = jnp.where(problem.usable & ~taken & (violation > noise), violation, 0)
     worst = jnp.argmax(ranked).astype(jnp.int32)
@@ -124,7 +127,7 @@ def _most_violated(state: ActiveSet, problem: ScaledQP) -> Int[Array, ""]:
 
 def _advance(state: ActiveSet, problem: ScaledQP) -> ActiveSet:
     """One pass: move until the candidate holds, or until another constraint has to leave."""
-    rows = problem.soft.shape[0]
+    rows, count = problem.soft.shape[0], problem.c.shape[0]
     weight, compliance, soft = problem.stiffness(state.relaxed)
     candidate = _candidate(state, problem, compliance, soft)
     rates = _rates(state, problem, candidate, jnp.where(state.soft_active, weight, 0))
@@ -151,21 +154,47 @@ def _advance(state: ActiveSet, problem: ScaledQP) -> ActiveSet:
     slot = jnp.where(fills, state.candidate, jnp.where(frees, NONE, state.slot))
     soft_multiplier = jnp.maximum(state.soft_multiplier + length * rates.soft, 0)
     slot_multiplier = jnp.maximum(state.slot_multiplier + length * rates.slot, 0)
+    relax = stuck & ~state.relaxed & _contradicts(state, problem, candidate, rates)
     moved = state.replace(
-        x=state.x + length * rates.x,
+        x=_on_bounds(state.x + length * rates.x, slot, problem),
         soft_active=soft_active,
         soft_multiplier=jnp.where(enters, reached, jnp.where(soft_active, soft_multiplier, 0)),
         slot=slot,
         slot_multiplier=jnp.where(fills, reached, jnp.where(slot == NONE, 0, slot_multiplier)),
         candidate_multiplier=jnp.where(drop, reached, 0),
+        passed_over=state.passed_over | (stuck & (jnp.arange(count) == state.candidate)),
         iterations=state.iterations + 1,
     )
-    # Stuck: the hard rows contradict each other, or differ by rounding only.
-    noise = 256 * jnp.finfo(problem.q.dtype).eps * (problem.reach + candidate.size)
-    relax = stuck & (candidate.violation > noise) & ~state.relaxed
     moved = _restarted(moved, problem, relax)
     following = jnp.where(drop, state.candidate, _most_violated(moved, problem))
-    return moved.replace(candidate=jnp.where(stuck & ~relax, NONE, following))
+    return moved.replace(candidate=following)
+
+
+def _contradicts(
+    state: ActiveSet, problem: ScaledQP, candidate: Candidate, rates: Rates
+) -> Bool[Array, ""]:
+    """Whether a candidate that cannot be taken in proves the hard constraints infeasible.
+
+    Its normal is then minus a sum of normals in the slots with factors >= 0 (Farkas' lemma), and
+    that sum of their sides asks for more than the candidate's own side leaves.
+    """
+    eps = jnp.finfo(problem.q.dtype).eps
+    sides = jnp.where(state.used, problem.c[jnp.maximum(state.slot, 0)], 0)
+    left = candidate.side + rates.slot @ sides
+    terms = jnp.abs(candidate.side) + jnp.abs(rates.slot) @ jnp.abs(sides)
+    misfit = candidate.normal + rates.slot @ state.normals(problem.C)
+    alike = jnp.max(jnp.abs(misfit)) <= 1e4 * eps * (1 + jnp.max(jnp.abs(rates.slot)))
+    return ~candidate.soft & alike & (left > 32 * eps * terms)
+
+
+def _on_bounds(x: Array, slot: Array, problem: ScaledQP) -> Array:
+    """Put coordinates whose bound is in a slot on that bound: steps from afar leave rounding."""
+    size, rows = x.shape[0], problem.soft.shape[0]
+    place = rows + jnp.arange(size, dtype=jnp.int32)[:, None]
+    at_lower = jnp.any(slot[None, :] == place, axis=1)
+    at_upper = jnp.any(slot[None, :] == place + size, axis=1)
+    x = jnp.where(at_lower, problem.c[rows : rows + size], x)
+    return jnp.where(at_upper, -problem.c[rows + size :], x)
 
 
 def _candidate(
@@ -182,7 +211,7 @@ def _candidate(
     return Candidate(
         normal=normal,
         violation=problem.c[at] - normal @ state.x,
-        size=jnp.abs(problem.c[at]),
+        side=problem.c[at],
         soft=jnp.concatenate([soft, jnp.zeros(padding, bool)])[at],
         compliance=jnp.concatenate([compliance, jnp.zeros(padding, compliance.dtype)])[at],
     )
@@ -193,11 +222,13 @@ def _rates(
 ) -> Rates:
     eps = jnp.finfo(weight.dtype).eps
     idle = jnp.where(state.used, 0.0, 1.0).astype(weight.dtype)
-    chol = factor(problem.P + (problem.A * weight[:, None]).T @ problem.A)
+    root = jnp.sqrt(weight)
+    stack = jnp.concatenate([problem.root, problem.A * root[:, None]])
+    chol, basis = factor_rows(stack)
     normals = state.normals(problem.C)
     columns = forward(chol, jnp.concatenate([candidate.normal[:, None], normals.T], axis=1))
     pull, held = columns[:, 0], columns[:, 1:]
-    gram = factor(held.T @ held + jnp.diag(idle))
+    gram, _ = factor_rows(jnp.concatenate([held, jnp.diag(idle)]))
     slot = solve(gram, held.T @ pull)
     free = pull - held @ slot
     # Once more, so that what is left of a dependent candidate is rounding and nothing else.
@@ -207,10 +238,11 @@ def _rates(
     # A hard candidate that depends on the slots cannot move x, only shift their multipliers.
     full = jnp.all(state.used) & ~candidate.soft
     dependent = full | (closing <= (256 * eps) ** 2 * (pull @ pull))
-    x = jnp.where(dependent, 0, backward(chol, free))
+    free = jnp.where(dependent, 0, free)
     return Rates(
-        x=x,
-        soft=-weight * (problem.A @ x),
+        x=backward(chol, free),
+        # weight A x, but without the digits that product loses on stiff rows
+        soft=-root * (basis[problem.q.shape[0] :] @ free),
         slot=jnp.where(state.used, -slot, 0),
         closing=candidate.compliance + jnp.where(dependent, 0, closing),
     )
@@ -231,4 +263,5 @@ def _restarted(state: ActiveSet, problem: ScaledQP, relax: Bool[Array, ""]) -> A
         slot_multiplier=jnp.where(relax, 0, state.slot_multiplier),
         candidate_multiplier=jnp.where(relax, 0, state.candidate_multiplier),
         relaxed=state.relaxed | relax,
+        passed_over=state.passed_over & ~relax,
     )

@@ -65,6 +65,39 @@ def _factor_unrolled(matrix: Float[Array, "n n"], smallest: float) -> Factor:
     return Factor(tuple(tuple(row) for row in rows), tuple(inverse), positive)
 
 
+def factor_rows(stack: Float[Array, "r n"]) -> tuple[Factor, Float[Array, "r n"]]:
+    """Factor S'S without forming it: half the digits would be lost where rows differ in weight.
+
+    Gram-Schmidt in its modified form, column after column.
+
+    Returns:
+        The factor L of S'S = L L', and Q = S L'^-1, whose columns are orthonormal.
+    """
+    size = stack.shape[1]
+    rows: list[Array] = []
+    inverse: list[Array] = []
+    unit: list[Array] = []
+    positive = jnp.asarray(True)
+    for j in range(size):
+        products = stack[:, j] @ stack
+        healthy = products[j] > 0
+        positive = positive & healthy
+        square = jnp.where(healthy, products[j], 1)
+        inverse.append(1 / jnp.sqrt(square))
+        rows.append(jnp.where(healthy, products, 0) * inverse[j])
+        unit.append(stack[:, j] * inverse[j])
+        if j + 1 < size:
+            stack = stack - stack[:, j, None] * (products / square)
+    basis = jnp.stack(unit, axis=1)
+    if size <= UNROLL_LIMIT:
+        lower = tuple(tuple(rows[k][i] for k in range(i)) + (1 / inverse[i],) for i in range(size))
+        return Factor(lower, tuple(inverse), positive), basis
+    upper = jnp.triu(jnp.stack(rows))
+    diagonal = jnp.where(jnp.diagonal(upper) > 0, jnp.diagonal(upper), 1)
+    upper = jnp.triu(upper, 1) + jnp.diag(diagonal)
+    return Factor(upper.T, (), positive), basis
+
+
 def forward(chol: Factor, right: Float[Array, "n *k"]) -> Float[Array, "n *k"]:
     """Solve L y = right for one vector `[n]` or several columns `[n, k]`."""
     if not isinstance(chol.lower, tuple):
@@ -103,3 +136,14 @@ def _triangular(lower: Array, right: Array, *, transposed: bool) -> Array:
         lower, matrix, left_side=True, lower=True, transpose_a=transposed
     )
     return solved if right.ndim == 2 else solved[:, 0]
+
+
+def upper(chol: Factor) -> Float[Array, "n n"]:
+    """L' as a matrix."""
+    if not isinstance(chol.lower, tuple):
+        return chol.lower.T
+    size = len(chol.lower)
+    zero = jnp.zeros_like(chol.lower[0][0])
+    return jnp.stack(
+        [jnp.stack([zero] * j + [chol.lower[k][j] for k in range(j, size)]) for j in range(size)]
+    )

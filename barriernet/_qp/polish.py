@@ -15,7 +15,7 @@ from flax import struct
 from jaxtyping import Array, Bool, Float
 
 from barriernet._qp.active_set import ActiveSet
-from barriernet._qp.dense import backward, factor, forward, solve
+from barriernet._qp.dense import backward, factor_rows, forward, solve
 from barriernet._qp.scaling import ScaledQP
 
 
@@ -34,61 +34,100 @@ class Polished:
     active: Bool[Array, " m"]
 
 
+Parts = tuple[Array, Array, Array]
+"""One entry for x, the rows and the slots each."""
+
+
+@struct.dataclass
+class Conditions:
+    """The conditions of optimality of an active set, as a symmetric linear system.
+
+    P x + A'y + normals'z, A x - give y and normals x - idle z, where -y and -z are multipliers.
+    Inactive rows are zeros with give 1, free slots zeros with idle 1.
+    """
+
+    P: Float[Array, "n n"]
+    A: Float[Array, "K n"]
+    give: Float[Array, " K"]
+    normals: Float[Array, "n n"]
+    idle: Float[Array, " n"]
+
+    def multiply(self, parts: Parts) -> Parts:
+        """The system times a vector."""
+        x, y, z = parts
+        return (
+            self.P @ x + y @ self.A + z @ self.normals,
+            self.A @ x - self.give * y,
+            self.normals @ x - self.idle * z,
+        )
+
+    def solve(self, root: Float[Array, "n n"], right: Parts) -> Parts:
+        """The vector that gives `right`; a derivative costs one solve more.
+
+        `root` is R with R'R = P. The rows are eliminated in factored form, so weights of any size
+        cost no digits.
+        """
+        fixed = jax.lax.stop_gradient(self)
+        springs = jnp.sqrt(1 / fixed.give)
+        chol, basis = factor_rows(jnp.concatenate([root, fixed.A * springs[:, None]]))
+        basis = basis[root.shape[0] :]
+        held = forward(chol, fixed.normals.T)
+        gram, _ = factor_rows(jnp.concatenate([held, jnp.diag(fixed.idle)]))
+
+        def once(right: Parts) -> Parts:
+            stretched = springs * right[1]
+            pulled = forward(chol, right[0]) + stretched @ basis
+            z = solve(gram, held.T @ pulled - right[2])
+            pulled = pulled - held @ z
+            return backward(chol, pulled), springs * (basis @ pulled - stretched), z
+
+        def invert(multiply: Callable[[Parts], Parts], right: Parts) -> Parts:
+            first = once(right)
+            if self.P.dtype == jnp.float64:
+                return first
+            rest = jax.tree.map(jnp.subtract, right, multiply(first))
+            return jax.tree.map(jnp.add, first, once(rest))
+
+        return jax.lax.custom_linear_solve(self.multiply, right, invert, symmetric=True)
+
+
 def polish(problem: ScaledQP, found: ActiveSet) -> Polished:
     """Newton step on the conditions of optimality of the active set `found`."""
-    size, rows, count = problem.q.shape[0], problem.soft.shape[0], problem.c.shape[0]
-    weight, compliance, _ = problem.stiffness(found.relaxed)
-    weight = jnp.where(found.soft_active, weight, 0)
+    rows, count = problem.soft.shape[0], problem.c.shape[0]
+    _, compliance, _ = problem.stiffness(found.relaxed)
     A, normals = problem.A, found.normals(problem.C)
     sides = jnp.where(found.used, problem.c[jnp.maximum(found.slot, 0)], 0)
 
     short = problem.c[:rows] - A @ found.x - compliance * found.soft_multiplier
-    short = jnp.where(found.soft_active, short, 0)
-    springs = found.soft_multiplier + weight * short
-    pull = springs @ A + found.slot_multiplier @ normals - problem.P @ found.x - problem.q
-    step = _solve_kkt(
-        problem.P + (A * weight[:, None]).T @ A,
-        normals,
-        jnp.where(found.used, 0.0, 1.0).astype(problem.q.dtype),
-        jnp.concatenate([pull, sides - normals @ found.x]),
+    pull = found.soft_multiplier @ A + found.slot_multiplier @ normals
+    system = Conditions(
+        P=problem.P,
+        A=jnp.where(found.soft_active[:, None], A, 0),
+        give=jnp.where(found.soft_active, compliance, 1),
+        normals=normals,
+        idle=jnp.where(found.used, 0.0, 1.0).astype(problem.q.dtype),
     )
-    soft = found.soft_multiplier + weight * (short - A @ step[:size])
-    hard = found.slot_multiplier - step[size:]
+    moved, soft_change, hard_change = system.solve(
+        problem.root,
+        (
+            pull - problem.P @ found.x - problem.q,
+            jnp.where(found.soft_active, short, 0),
+            sides - normals @ found.x,
+        ),
+    )
+    soft = found.soft_multiplier - soft_change
+    hard = found.slot_multiplier - hard_change
     chosen = found.chosen(count)
     padding = count - rows
     multipliers = jnp.sum(jnp.where(chosen, hard[None, :], 0), axis=1) + jnp.concatenate(
         [jnp.where(found.soft_active, soft, 0), jnp.zeros(padding, soft.dtype)]
     )
     return Polished(
-        x=found.x + step[:size],
+        x=found.x + moved,
         multipliers=jnp.where(multipliers > 0, multipliers, 0),
         active=jnp.any(chosen, axis=1)
         | jnp.concatenate([found.soft_active, jnp.zeros(padding, bool)]),
     )
-
-
-def _solve_kkt(
-    stiff: Float[Array, "n n"],
-    normals: Float[Array, "n n"],
-    idle: Float[Array, " n"],
-    right: Float[Array, " 2*n"],
-) -> Float[Array, " 2*n"]:
-    """Solve [stiff normals'; normals -idle] (x, y) = right; its derivatives cost one solve more."""
-    size = stiff.shape[0]
-    chol = factor(jax.lax.stop_gradient(stiff))
-    held = forward(chol, jax.lax.stop_gradient(normals).T)
-    gram = factor(held.T @ held + jnp.diag(idle))
-
-    def multiply(vector: Float[Array, " 2*n"]) -> Float[Array, " 2*n"]:
-        x, y = vector[:size], vector[size:]
-        return jnp.concatenate([stiff @ x + y @ normals, normals @ x - idle * y])
-
-    def invert(_: Callable[[Array], Array], right: Float[Array, " 2*n"]) -> Float[Array, " 2*n"]:
-        pulled = forward(chol, right[:size])
-        y = solve(gram, held.T @ pulled - right[size:])
-        return jnp.concatenate([backward(chol, pulled - held @ y), y])
-
-    return jax.lax.custom_linear_solve(multiply, right, invert, symmetric=True)
 
 
 def optimality_residual(

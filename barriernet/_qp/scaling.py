@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
-from barriernet._qp.dense import factor, solve
+from barriernet._qp.dense import factor, solve, upper
 from barriernet._qp.problem import QP, Outcome
 
 
@@ -24,7 +24,8 @@ class ScaledQP:
         soft: which rows have a slack.
         weight: price of each scaled row's squared slack, 0 where the row is hard.
         compliance: 1 / weight, 0 where the row is hard.
-        start: the minimum of the cost alone.
+        root: R with R'R = P, a constant.
+        start: the minimum of the cost alone, a constant.
     """
 
     P: Float[Array, "n n"]
@@ -35,6 +36,7 @@ class ScaledQP:
     soft: Bool[Array, " K"]
     weight: Float[Array, " K"]
     compliance: Float[Array, " K"]
+    root: Float[Array, "n n"]
     start: Float[Array, " n"]
 
     @property
@@ -135,6 +137,7 @@ def scaled(tame: QP) -> tuple[ScaledQP, Bool[Array, ""], Bool[Array, ""]]:
         soft=soft,
         weight=jnp.where(soft, weight, 0),
         compliance=jnp.where(soft, 1 / weight, 0),
+        root=upper(chol),
         start=jnp.where(jnp.isfinite(start), start, 0),
     )
     return problem, chol.positive, finite
