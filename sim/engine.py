@@ -22,7 +22,7 @@ from jaxtyping import Float
 
 from sim import twin
 from sim.airframe import Airframe
-from sim.scene import Scene, scene_of, signed_distance
+from sim.scene import Counts, Scene, scene_of, signed_distance
 from sim.state import AnyArray, State, at_rest, normalise
 from sim.twin import PHYSICS_HZ, TwinState
 from sim.world import World
@@ -148,6 +148,7 @@ class TwinEngine:
         *,
         mass_scale: float = 1.0,
         wind: Wind = (0.0, 0.0, 0.0),
+        pad: Counts | None = None,
     ) -> None:
         """Place `airframe` at the start of `world`.
 
@@ -156,16 +157,17 @@ class TwinEngine:
             world: where; its obstacles must stand still.
             mass_scale: true mass and inertia over the airframe's.
             wind: velocity of the air [m/s], world frame, unless `step` is told otherwise.
+            pad: entries of each kind of obstacle; see `scene_of`.
 
         Raises:
             EngineInputError: naming the argument that is not right.
-            WorldError: an obstacle moves.
+            WorldError: an obstacle moves, or `pad` is too small.
         """
         self.airframe, self.world, self.door = airframe, world, Door(airframe)
         self.wind = wind_of(wind)
         self._mass_scale = mass_scale_of(mass_scale)
         self._dtype = jax.dtypes.canonicalize_dtype(np.float64)
-        self._scene = scene_of(world, dtype=self._dtype)
+        self._scene = scene_of(world, pad, self._dtype)
         self._twin: TwinState | None = None
         self.reset()
 

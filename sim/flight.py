@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Literal, Protocol, TypeAlias
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 from jaxtyping import Float
 
 from sim.airframe import CF2X, Airframe
 from sim.engine import Engine, TwinEngine
+from sim.eyes import Eyes
 from sim.mission import Mission, mission_of
 from sim.record import Flight
-from sim.scene import Scene
-from sim.sensors import CALM, Disturbance, RayPattern, Sight, look
-from sim.state import State
+from sim.referee import Referee
+from sim.scene import Counts
+from sim.sensors import CALM, Disturbance, RayPattern, Sight
+from sim.shapes import Box, Cylinder, Sphere
+from sim.state import AnyArray, State
 from sim.twin import PHYSICS_HZ
 from sim.world import World
 
 EngineName: TypeAlias = Literal["pybullet", "twin"]
+Progress: TypeAlias = Callable[[float, State], object]
+"""Is told simulation time [s] and state now and then during a flight."""
+
+PROGRESS_WAIT = 0.1
+"""Wall time between two tellings [s]."""
 
 
 class Pilot(Protocol):
@@ -54,7 +59,7 @@ class Pilot(Protocol):
         memory: Any,  # noqa: ANN401
         wish: Any,  # noqa: ANN401
         state: State,
-    ) -> tuple[Any, Float[Array, " 4"], Mapping[str, Any]]:
+    ) -> tuple[Any, Float[AnyArray, " 4"], Mapping[str, Any]]:
         """At every physics tick: answer memory, rotor forces [N] and arrays to record."""
         ...
 
@@ -105,6 +110,7 @@ def fly(
     family: str = "world",
     seed: int | None = None,
     gui: bool = False,
+    progress: Progress | None = None,
 ) -> Flight:
     """Fly a mission to its end: target reached, contact, out of bounds, or out of time.
 
@@ -117,6 +123,8 @@ def fly(
         family: name of the world's family or file, for the record.
         seed: of the world, for the record and the disturbance (0 if None).
         gui: open PyBullet's window.
+        progress: told where the flight is when the pilot has compiled, then every
+            `PROGRESS_WAIT` of wall time.
 
     Returns:
         Everything that happened, tick by tick.
@@ -125,10 +133,10 @@ def fly(
         ValueError: for an unknown engine.
         WorldError: for obstacles that move.
     """
-    mission = mission_of(world, jax.dtypes.canonicalize_dtype(np.float64))
+    mission = mission_of(world, jax.dtypes.canonicalize_dtype(np.float64), pad_of(world))
     conditions = Conditions.draw(disturbance, seed or 0)
     with _engine(engine, airframe, world, conditions, gui) as physics:
-        log, outcome = _loop(mission, pilot, physics, disturbance, seed or 0)
+        log, outcome = _loop(mission, pilot, physics, disturbance, seed or 0, progress)
         violations = physics.door.limit_violations
     return Flight(
         world=world,
@@ -143,33 +151,57 @@ def fly(
     )
 
 
+def pad_of(world: World) -> Counts:
+    """Entries of each kind of obstacle: 8, 96, 192, 384...
+
+    So few sizes that the worlds of a family nearly always share one compiled program, and given by
+    the world alone, so that a flight has the same bits whatever was flown before it.
+    """
+    cylinders, spheres, boxes = (
+        _roomy(sum(isinstance(item, kind) for item in world.obstacles))
+        for kind in (Cylinder, Sphere, Box)
+    )
+    return cylinders, spheres, boxes
+
+
+def _roomy(count: int) -> int:
+    return 8 if count <= 8 else 96 << max(0, math.ceil(math.log2(count / 96)))
+
+
 def _engine(
     name: str, airframe: Airframe, world: World, conditions: Conditions, gui: bool
-) -> Any:  # noqa: ANN401 - an Engine that is a context manager
+) -> Engine:
+    """The engine called `name`; PyBullet is only imported for its own."""
+    scale, wind = conditions.mass_scale, conditions.wind
     if name == "twin":
-        return TwinEngine(
-            airframe, world, mass_scale=conditions.mass_scale, wind=conditions.wind
-        )
+        return TwinEngine(airframe, world, mass_scale=scale, wind=wind, pad=pad_of(world))
     if name == "pybullet":
         from sim.bullet import BulletEngine
 
-        scale, wind = conditions.mass_scale, conditions.wind
         return BulletEngine(airframe, world, mass_scale=scale, wind=wind, gui=gui)
     raise ValueError(f"engine: expected 'pybullet' or 'twin', got {name!r}")
 
 
 def _loop(
-    mission: Mission, pilot: Pilot, engine: Engine, disturbance: Disturbance, seed: int
+    mission: Mission,
+    pilot: Pilot,
+    engine: Engine,
+    disturbance: Disturbance,
+    seed: int,
+    progress: Progress | None,
 ) -> tuple[_Log, str]:
     """Tick until the flight ends."""
-    log, eyes = _Log(), _Eyes(pilot, mission.scene, disturbance, seed)
+    log, eyes = _Log(), Eyes(pilot.rays, pilot.sight_rate, mission.scene, disturbance, seed)
     state = engine.reset()
     memory = pilot.reset(mission)
     _warm_up(pilot, memory, eyes.see(state, 0.0))
-    eyes = _Eyes(pilot, mission.scene, disturbance, seed)
-    judge = _Judge(mission)
-    wish, tick, outcome = None, 0, ""
+    eyes = Eyes(pilot.rays, pilot.sight_rate, mission.scene, disturbance, seed)
+    referee = Referee(mission)
+    wish, tick, outcome, told = None, 0, "", -math.inf
     while not outcome:
+        if progress is not None and time.perf_counter() - told > PROGRESS_WAIT:
+            progress(tick / PHYSICS_HZ, state)
+            told = time.perf_counter()
         now = tick / PHYSICS_HZ
         if (seen := eyes.look(state, now)) is not None:
             sight, dt = seen
@@ -189,7 +221,7 @@ def _loop(
         log.forces.append(forces)
         log.contacts.append(contact)
         log.records.append(record)
-        outcome = judge.outcome(state.position, contact, tick / PHYSICS_HZ)
+        outcome = referee.outcome(state.position, contact, tick / PHYSICS_HZ)
     return log, outcome
 
 
@@ -198,71 +230,6 @@ def _warm_up(pilot: Pilot, memory: Any, sight: Sight) -> None:  # noqa: ANN401
     memory, wish = pilot.think(memory, sight, 1 / pilot.sight_rate)
     memory, _, _ = pilot.act(memory, wish, sight.state.as_numpy())
     jax.block_until_ready(pilot.act(memory, wish, sight.state.as_numpy())[1])
-
-
-class _Judge:
-    """Which targets were passed, and whether the flight is over."""
-
-    def __init__(self, mission: Mission) -> None:
-        self._targets = np.asarray(mission.targets, float)[: int(mission.target_count)]
-        self._radius = float(mission.target_radius)
-        self._limit = float(mission.time_limit)
-        self._low, self._high = np.asarray(mission.bounds, float)
-        self._leg = 0
-
-    def outcome(self, position: Float[np.ndarray, " 3"], contact: bool, now: float) -> str:
-        """Why the flight is over, or an empty string."""
-        if contact:
-            return "contact"
-        # Written so that nan fails it.
-        if not ((position >= self._low).all() and (position <= self._high).all()):
-            return "out_of_bounds"
-        if np.linalg.norm(position - self._targets[self._leg]) < self._radius:
-            self._leg += 1
-            if self._leg == len(self._targets):
-                return "reached"
-        return "timeout" if now >= self._limit else ""
-
-
-class _Eyes:
-    """When sights are taken and when they arrive: rate, jitter, delay; and what they show."""
-
-    def __init__(
-        self, pilot: Pilot, scene: Scene, disturbance: Disturbance, seed: int
-    ) -> None:
-        self._pattern, self._noise = pilot.rays, disturbance
-        self._scene = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), scene)
-        self._period = 1 / pilot.sight_rate
-        self._draws = np.random.default_rng([0xE7E, seed])
-        self._due = 0.0
-        self._taken = -self._period
-        self._on_the_way: deque[tuple[float, float, Sight]] = deque()
-
-    def look(self, state: State, now: float) -> tuple[Sight, float] | None:
-        """The sight that arrives at this tick, if one does, and the time since the last one."""
-        if now >= self._due - 1e-9:
-            self._on_the_way.append((now + self._noise.delay, now, self.see(state, now)))
-            wait = self._period + self._noise.jitter * self._draws.standard_normal()
-            self._due = max(self._due + wait, now + 1 / PHYSICS_HZ)
-        first = self._on_the_way and (now == 0 or now >= self._on_the_way[0][0] - 1e-9)
-        if not first:
-            return None
-        # A first sight is never late: a flight starts with one.
-        _, taken, sight = self._on_the_way.popleft()
-        dt, self._taken = max(taken - self._taken, 1 / PHYSICS_HZ), taken
-        return sight, dt
-
-    def see(self, state: State, now: float) -> Sight:
-        """Cast the rays now."""
-        key = np.array([self._draws.integers(1 << 32), round(now * PHYSICS_HZ)], np.uint32)
-        return _look(self._pattern, self._noise, self._scene, state, key)
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def _look(
-    pattern: RayPattern, noise: Disturbance, scene: Scene, state: State, key: Array
-) -> Sight:
-    return look(pattern, scene, state, noise, key)
 
 
 def _columns(log: _Log) -> dict[str, Any]:
