@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import jax
 import numpy as np
+from jax import Array
 from jaxtyping import Float
 
 from sim.airframe import CF2X, Airframe
@@ -50,7 +51,7 @@ class Pilot(Protocol):
         """The memory at the start of a mission."""
         ...
 
-    def think(self, memory: Any, sight: Sight, dt: float) -> tuple[Any, Any]:  # noqa: ANN401
+    def think(self, memory: Any, sight: Sight, dt: float | Array) -> tuple[Any, Any]:  # noqa: ANN401
         """At the sensor rate: look, `dt` [s] after the last look; answer memory and wish."""
         ...
 
