@@ -58,6 +58,14 @@ def blank_guard(airframe: Airframe, state: State, dtype: DTypeLike) -> Guard:
     )
 
 
+def mended(airframe: Airframe, guard: Guard, state: State) -> tuple[Guard, Bool[Array, ""]]:
+    """The guard, or a blank one in its place if any part of it is not finite; and if it was."""
+    leaves = [jnp.ravel(leaf).astype(guard.thrust.dtype) for leaf in jax.tree.leaves(guard)]
+    whole = jnp.all(jnp.isfinite(jnp.concatenate(leaves)))
+    blank = blank_guard(airframe, state, guard.thrust.dtype)
+    return jax.tree.map(lambda own, new: jnp.where(whole, own, new), guard, blank), whole
+
+
 def estimate(guard: Guard, state: State, tick: float) -> tuple[Guard, State, Bool[Array, ""]]:
     """Check the state estimate, and learn the disturbance from what was not expected.
 
@@ -68,10 +76,11 @@ def estimate(guard: Guard, state: State, tick: float) -> tuple[Guard, State, Boo
 
     Returns:
         The guard with its disturbance updated, the state to act on (the expected one where the
-        estimate is not finite), and whether the estimate was sound.
+        estimate is not finite, or its quaternion is none), and whether the estimate was sound.
     """
     parts = (state.position, state.velocity, state.quaternion, state.angular_velocity)
     sound = jnp.all(jnp.isfinite(jnp.concatenate(parts)))
+    sound = sound & (jnp.abs(safe_norm(state.quaternion) - 1) < 0.01)
     body = jax.tree.map(lambda given, own: jnp.where(sound, given, own), state, guard.expected.body)
     surprise = (body.velocity - guard.expected.body.velocity) / tick
     learnt = guard.disturbance + tick / OBSERVER_TIME * surprise

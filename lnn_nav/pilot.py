@@ -17,7 +17,7 @@ from barriernet import Outcome
 from barriernet.backup import Motion, brake_control, hold_control, motion_of, stop_point
 from lnn_nav.control import attitude_wrench
 from lnn_nav.design import Design
-from lnn_nav.guard import Guard, acceleration_of, blank_guard, estimate, expect
+from lnn_nav.guard import Guard, acceleration_of, blank_guard, estimate, expect, mended
 from lnn_nav.mapped import nearest_on_map
 from lnn_nav.policy import Goal, Policy, Wish
 from lnn_nav.safety import barrier_rows, clip_forces, rotor_forces, stay_clear
@@ -89,7 +89,7 @@ class PilotWish:
 
     Attributes:
         wish: of the policy; zeros where it was not finite.
-        sound: whether the policy and its memory were finite.
+        sound: whether the policy, its memory and the state that it saw were finite.
     """
 
     wish: Wish
@@ -209,13 +209,13 @@ def _think(
     """One thought: mend the sight, ask the policy, put the hit points into the scan."""
     policy = nnx.merge(graph, params)
     sight, _ = finite(sight)
-    _, state, _ = estimate(memory.guard, _cast(sight.state, memory.guard), design.safety.tick)
+    _, state, sensed = estimate(memory.guard, _cast(sight.state, memory.guard), design.safety.tick)
     sight = sight.replace(state=state)
     task = _next_leg(memory.task, state)
     goal = Goal(task.targets[task.leg], task.speed, task.bounds[1, 2])
     neurons, wish = policy(memory.neurons, sight, goal, dt)
     leaves = [jnp.ravel(leaf) for leaf in jax.tree.leaves((neurons, wish))]
-    sound = jnp.all(jnp.isfinite(jnp.concatenate(leaves)))
+    sound = sensed & jnp.all(jnp.isfinite(jnp.concatenate(leaves)))
     neurons, wish = jax.tree.map(lambda leaf: jnp.where(sound, leaf, 0), (neurons, wish))
     scan = remember(design.scan, memory.scan, sight, dt)
     motion = _motion(design, memory.guard, state)
@@ -239,11 +239,17 @@ def _act(
 ) -> tuple[Guard, Float[Array, " 4"], dict[str, Array]]:
     """The control step: estimate, stopping path, attitude, rotor limits, expectation."""
     airframe, tick = design.airframe, design.safety.tick
+    guard, whole = mended(airframe, guard, _cast(state, guard))
     guard, state, sensed = estimate(guard, _cast(state, guard), tick)
+    wish = wish.replace(sound=wish.sound & whole & sensed)
     guard, acceleration, path = _stopping_path(design, barrier, near, bounds, guard, wish, state)
     yaw_rate = jnp.where(path["fallback"] > 0, 0, wish.wish.yaw_rate.astype(acceleration.dtype))
     command = acceleration - guard.disturbance
     wrench = attitude_wrench(airframe, design.attitude, state, command, yaw_rate)
+    # Rotors answer at once, the attitude does not: thrust waits for it, as the barriers assume.
+    thrust = airframe.mass * guard.thrust
+    thrust = thrust + tick / design.safety.lag * (wrench[0] - thrust)
+    wrench = wrench.at[0].set(thrust)
     forces, rotors = rotor_forces(design.safety, airframe, state, wrench)
     guard = expect(airframe, guard, state, forces, tick)
     record = {
@@ -269,13 +275,16 @@ def _stopping_path(
     motion = _motion(design, guard, state)
     wished = wish.wish.acceleration.astype(dtype)
     gains = wish.wish.gains.astype(dtype)
-    sound = wish.sound & jnp.all(jnp.isfinite(wished)) & jnp.all(jnp.isfinite(gains))
+    asked = jnp.concatenate([wished, gains, wish.wish.yaw_rate.astype(dtype)[None]])
+    sound = wish.sound & jnp.all(jnp.isfinite(asked))
     wished, gains = jnp.where(sound, wished, 0), jnp.where(sound, gains, 1)
+    gains = jnp.clip(gains, 0, 1 / safety.tick)
     rows = barrier_rows(safety, design.airframe, motion, near, bounds, gains)
     answer = stay_clear(safety, rows, wished)
     solved = answer.outcome == int(Outcome.SOLVED)
     safe = answer.x if barrier else wished
-    fallback = ~sound | (~solved if barrier else False)
+    # Nothing scanned yet: nowhere to go.
+    fallback = ~sound | (~solved | (near.reach <= 0) if barrier else False)
     anchor = jnp.where(guard.holding, guard.anchor, stop_point(safety.braking, motion))
     slow = safe_norm(motion.velocity) < SLOW
     braking = brake_control(safety.braking, motion)

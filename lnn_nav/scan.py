@@ -117,7 +117,7 @@ def blank_scan(
 
 
 def remember(shape: ScanShape, scan: Scan, sight: Sight, dt: Array | float) -> Scan:
-    """Put a sight in the place of the oldest one.
+    """Put a sight in the place of the oldest one; a lost ray keeps what it saw last.
 
     Args:
         shape: how much is remembered.
@@ -136,9 +136,12 @@ def remember(shape: ScanShape, scan: Scan, sight: Sight, dt: Array | float) -> S
     # A sight that lost most of its rays has scanned nothing new.
     scanned = jnp.mean(sight.valid.astype(dtype)) >= 0.5
     aged = scan.radii + jnp.asarray(dt, dtype) * shape.ageing
+    last = (scan.cursor - 1) % shape.sights
+    points = jnp.where(sight.valid[:, None], origin + ranges[:, None] * world, scan.points[last])
+    radii = jnp.where(sight.valid, jnp.where(hit, radii, NOTHING), aged[last])
     return Scan(
-        points=scan.points.at[scan.cursor].set(origin + ranges[:, None] * world),
-        radii=aged.at[scan.cursor].set(jnp.where(hit, radii, NOTHING)),
+        points=scan.points.at[scan.cursor].set(points),
+        radii=aged.at[scan.cursor].set(radii),
         origin=jnp.where(scanned, origin, scan.origin),
         reach=jnp.where(scanned, shape.pattern.max_range, scan.reach),
         cursor=(scan.cursor + 1) % shape.sights,
