@@ -16,20 +16,20 @@ from lnn_nav.scan import ScanShape
 from sim.airframe import CF2X, Airframe
 from sim.sensors import RayPattern
 
-POLICY_RINGS = ((0.0, 48), (-24.0, 48), (24.0, 48))
+POLICY_RINGS = ((0.0, 72), (-22.0, 36), (22.0, 36))
 """What the policy sees: three rings all around."""
 
 BARRIER_RINGS = (
-    (-12.0, 48),
-    (12.0, 48),
-    (-38.0, 40),
-    (38.0, 40),
-    (-54.0, 30),
-    (54.0, 30),
-    (-71.0, 16),
-    (71.0, 16),
-    (-88.0, 4),
-    (88.0, 4),
+    (-11.0, 52),
+    (11.0, 52),
+    (-36.0, 40),
+    (36.0, 40),
+    (-51.0, 30),
+    (51.0, 30),
+    (-68.0, 18),
+    (68.0, 18),
+    (-86.0, 6),
+    (86.0, 6),
 )
 """What only the barrier sees besides: every other direction."""
 

@@ -12,7 +12,7 @@ from jax import Array
 from jaxtyping import Float
 
 from lnn_nav.cells import build_cell, neurons_within
-from lnn_nav.cells.cfc import lecun_tanh
+from lnn_nav.encoder import RingEncoder
 from sim.sensors import Sight
 from sim.state import State, rotate_inverse, safe_norm
 
@@ -62,9 +62,11 @@ class PolicyShape:
     Attributes:
         cell: name of the cell.
         parameters: at most this many parameters in all.
-        rays: number of rays it sees.
+        rings: number of rays in each ring that it sees.
         max_range: range of the rays [m].
-        encoded: width of the encoded rays.
+        filters: width of the encoder's circular layers.
+        glances: attentions of the encoder.
+        dense: features of the encoder's plain layer.
         acceleration: half sizes of the box of wished accelerations [m/s^2], world-level frame.
         yaw_rate: largest wished yaw rate [rad/s].
         gain_range: least and largest class-K gain [1/s].
@@ -72,12 +74,19 @@ class PolicyShape:
 
     cell: str = "cfc"
     parameters: int = 20_000
-    rays: int = 144
+    rings: tuple[int, ...] = (72, 36, 36)
     max_range: float = 8.0
-    encoded: int = 32
+    filters: int = 10
+    glances: int = 6
+    dense: int = 16
     acceleration: tuple[float, float, float] = (6.0, 6.0, 4.0)
     yaw_rate: float = 3.0
     gain_range: tuple[float, float] = (1.0, 8.0)
+
+    @property
+    def rays(self) -> int:
+        """Number of rays it sees."""
+        return sum(self.rings)
 
 
 class Policy(nnx.Module):
@@ -97,9 +106,12 @@ class Policy(nnx.Module):
             ValueError: if the shape leaves no room for a cell.
         """
         self.shape = shape
-        self.encoder = nnx.Linear(shape.rays, shape.encoded, rngs=rngs)
-        inputs = shape.encoded + FEATURES
-        room = shape.parameters - (shape.rays + 1) * shape.encoded
+        self.encoder = RingEncoder(
+            shape.rings, shape.filters, shape.glances, shape.dense, rngs=rngs
+        )
+        inputs = self.encoder.outputs + FEATURES
+        spent = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(self.encoder)))
+        room = shape.parameters - spent
         neurons = neurons_within(shape.cell, inputs + 3 + GAINS, room)
         self.cell = build_cell(shape.cell, inputs, neurons, rngs)
         small = nnx.initializers.normal(0.01)
@@ -127,8 +139,8 @@ class Policy(nnx.Module):
         state = jax.tree.map(_single, sight.state)
         heading = jax.lax.stop_gradient(heading_of(state))
         rays = jnp.where(sight.valid, _single(sight.ranges), shape.max_range)[..., : shape.rays]
-        seen = lecun_tanh(self.encoder(squash_ranges(rays, shape.max_range)))
         known = features(state, heading, jax.tree.map(_single, goal))
+        seen = self.encoder(squash_ranges(rays, shape.max_range), known[..., 7:9])
         memory, output = self.cell(
             memory, jnp.concatenate([seen, known], axis=-1), jnp.asarray(dt, jnp.float32)
         )

@@ -15,8 +15,9 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float
 
-from barriernet import Solution, solve_qp
+from barriernet import Outcome, Solution
 from barriernet.backup import Braking, Motion, PathRows, join_rows, path_rows, plane_rows
+from barriernet.shortcut import solve_qp_near
 from lnn_nav.scan import Near
 from sim.airframe import Airframe
 from sim.state import State, rotate_inverse, safe_norm
@@ -121,7 +122,8 @@ def stay_clear(
     dtype = wish.dtype
     box = jnp.asarray(shape.box, dtype)
     weight = jnp.full(rows.bound.shape, shape.slack_weight, dtype)
-    return solve_qp(jnp.eye(3, dtype=dtype), -wish, rows.matrix, rows.bound, -box, box, weight)
+    eye = jnp.eye(3, dtype=dtype)
+    return solve_qp_near(wish, eye, rows.matrix, rows.bound, -box, box, weight)
 
 
 def rotor_forces(
@@ -145,18 +147,21 @@ def rotor_forces(
     dtype = wrench.dtype
     units = _wrench_units(airframe)
     mixer = jnp.asarray(airframe.mixer * airframe.max_force / units[:, None], dtype)
-    wished = wrench / jnp.asarray(units, dtype)
     matrix, bound = _attitude_rows(shape, airframe, state, dtype)
-    answer = solve_qp(
+    alone = jnp.asarray(airframe.mixer_inverse / airframe.max_force, dtype) @ wrench
+    answer = solve_qp_near(
+        alone,
         mixer.T @ mixer,
-        -mixer.T @ wished,
         matrix @ jnp.asarray(airframe.mixer[1:] * airframe.max_force, dtype),
         bound,
         jnp.zeros(4, dtype),
         jnp.ones(4, dtype),
         jnp.full(bound.shape, 1e-3, dtype),
     )
-    return clip_forces(airframe, answer.x * airframe.max_force), answer
+    # Without an answer: what the wrench asks of each rotor, cut to what it can give.
+    solved = answer.outcome == int(Outcome.SOLVED)
+    forces = jnp.where(solved, answer.x, alone) * airframe.max_force
+    return clip_forces(airframe, forces), answer
 
 
 def clip_forces(
@@ -184,7 +189,7 @@ def _attitude_rows(
     rate = jnp.cross(z, spin)
     pole = jnp.asarray(20.0, dtype)
     free = -jnp.cross(spin, inertia * spin) / inertia
-    lever = jnp.stack([z[1], -z[0], jnp.zeros((), dtype)])
+    lever = jnp.stack([-z[1], z[0], jnp.zeros((), dtype)])
     tilt = z[2] - np.cos(shape.max_tilt)
     drift = jnp.cross(rate, spin)[2] + lever @ free
     tilt_bound = -(drift + 2 * pole * rate[2] + pole * pole * tilt)

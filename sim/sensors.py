@@ -38,8 +38,8 @@ class RayPattern:
     """Rays fixed to the body, in rings of equal elevation.
 
     Attributes:
-        rings: (elevation [deg], number of rays) of each ring, in any order; from the lowest ring
-            up, every second one is turned by half a step, so that neighbours interleave.
+        rings: (elevation [deg], number of rays) of each ring; rings 1, 2, 5, 6, 9... of the list
+            are turned by half a step, so that rings listed in pairs around a middle interleave.
         max_range: [m], reported where a ray hits nothing.
     """
 
@@ -61,9 +61,8 @@ class RayPattern:
     def directions(self) -> Float[np.ndarray, "rays 3"]:
         """Unit vectors, body frame."""
         rows = []
-        ranks = np.argsort(np.argsort([elevation for elevation, _ in self.rings]))
-        for rank, (elevation, count) in zip(ranks, self.rings, strict=True):
-            azimuth = 2 * np.pi * (np.arange(count) + 0.5 * (rank % 2)) / count
+        for k, (elevation, count) in enumerate(self.rings):
+            azimuth = 2 * np.pi * (np.arange(count) + 0.5 * ((k + 1) // 2 % 2)) / count
             level, up = np.cos(np.deg2rad(elevation)), np.sin(np.deg2rad(elevation))
             rows.append(
                 np.stack(

@@ -8,12 +8,11 @@ Intelligence 2025), and each thought is recomputed in the backward pass, only it
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, no_type_check
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx, struct
 from jax import Array
 from jax.ad_checkpoint import checkpoint_name
@@ -21,15 +20,17 @@ from jaxtyping import Bool, Float, Int
 
 from barriernet.backup import motion_of
 from lnn_nav.control import AttitudeGains, attitude_wrench, drag
-from lnn_nav.learn.guide import Guide, GuideGrid, way
+from lnn_nav.design import POLICY_RINGS
+from lnn_nav.learn.courses import Course, of_kind
+from lnn_nav.learn.guide import GuideGrid, way
 from lnn_nav.learn.losses import LossWeights, window_loss
 from lnn_nav.policy import Goal, Policy
 from lnn_nav.safety import SafetyShape, barrier_rows, clip_forces, stay_clear
 from lnn_nav.scan import Scan, ScanShape, blank_scan, nearest, remember
 from sim.airframe import CF2X, Airframe
-from sim.scene import Scene, nearest_culled, ray_distance, signed_distance
+from sim.scene import Scene, ray_distance, signed_distance
 from sim.sensors import RayPattern, Sight
-from sim.state import State, rotate, up_of
+from sim.state import State, rotate, safe_norm, up_of
 from sim.twin import TwinState, start, step
 
 
@@ -43,7 +44,6 @@ class FlightShape:
         steps: thoughts in a window.
         substeps: physics steps in a thought (10: 24 Hz).
         decay: factor on the gradient through the state at each thought.
-        kept: obstacles of each kind that a window looks at.
         barrier: fly behind the stopping-path barrier.
         attitude: gains of the attitude loop.
         safety: of the barrier.
@@ -52,11 +52,10 @@ class FlightShape:
     """
 
     airframe: Airframe = CF2X
-    rays: RayPattern = field(default_factory=lambda: RayPattern(((0, 48), (-24, 48), (24, 48))))
+    rays: RayPattern = RayPattern(POLICY_RINGS)
     steps: int = 72
     substeps: int = 10
     decay: float = 0.98
-    kept: int = 32
     barrier: bool = False
     attitude: AttitudeGains = AttitudeGains(20.0, 60.0)
     safety: SafetyShape = SafetyShape()
@@ -67,25 +66,6 @@ class FlightShape:
     def scan(self) -> ScanShape:
         """What training remembers of its few rays."""
         return ScanShape(self.rays, sights=2, patches=32, gap_share=0.6)
-
-
-@no_type_check  # At run time only: jax also fills pytrees with axes and placeholders.
-@struct.dataclass
-class Course:
-    """Where one training flight takes place.
-
-    Attributes:
-        scene: obstacles and bounds.
-        guide: cost-to-go.
-        start: where a flight begins.
-        target: [m].
-        kind: which kind of obstacle the scene has (an entry of `KINDS`).
-    """
-
-    scene: Scene
-    guide: Guide
-    start: State
-    target: Float[Array, "*batch 3"]
 
 
 @no_type_check  # At run time only: jax also fills pytrees with axes and placeholders.
@@ -113,13 +93,14 @@ class Flyer:
 
 
 def fly_window(
-    shape: FlightShape, policy: Policy, course: Course, flyer: Flyer
+    shape: FlightShape, policy: Policy, kind: Int[Array, ""], course: Course, flyer: Flyer
 ) -> tuple[Flyer, dict[str, Array]]:
     """Fly one flyer for a window.
 
     Args:
         shape: how.
         policy: the pilot to be.
+        kind: of the obstacles of its course (not batched).
         course: its world (unbatched: vmap).
         flyer: where it is.
 
@@ -134,7 +115,7 @@ def fly_window(
         flyer, scan = carry
         flyer = flyer.replace(twin=_decayed(flyer.twin, shape.decay))
         body = flyer.twin.body
-        ranges = _rays(shape, course.scene, jax.lax.stop_gradient(body))
+        ranges = _rays(shape, kind, course.scene, jax.lax.stop_gradient(body))
         ranges = checkpoint_name(ranges, "rays")
         sight = Sight(body, ranges, jnp.ones(ranges.shape, bool))
         neurons, wish = policy(flyer.neurons, sight, goal, shape.substeps / 240)
@@ -146,7 +127,7 @@ def fly_window(
             corrected = jnp.sum((wished - wish.acceleration) ** 2)
         twin, thrust = _physics(shape, flyer.twin, wished, wish.yaw_rate)
         flyer = flyer.replace(twin=twin, neurons=neurons, thrust=thrust)
-        return (flyer, scan), _measure(shape, course, flyer, wish.acceleration, corrected)
+        return (flyer, scan), _measure(shape, kind, course, flyer, wish.acceleration, corrected)
 
     policy_saves = jax.checkpoint_policies.save_only_these_names("rays")
     body = jax.checkpoint(think, policy=policy_saves, prevent_cse=False)
@@ -155,7 +136,12 @@ def fly_window(
 
 
 def loss_of(
-    shape: FlightShape, graph: Any, params: Any, courses: Course, flyers: Flyer  # noqa: ANN401
+    shape: FlightShape,
+    graph: Any,  # noqa: ANN401 - the static half of an nnx split
+    params: Any,  # noqa: ANN401 - the other half
+    kind: Int[Array, ""],
+    courses: Course,
+    flyers: Flyer,
 ) -> tuple[Array, tuple[Flyer, dict[str, Array]]]:
     """Loss of one window of a batch of flights of the same kind of world.
 
@@ -163,6 +149,7 @@ def loss_of(
         shape: how they fly.
         graph: static half of the policy (`nnx.split`).
         params: its parameters.
+        kind: of the obstacles of all courses.
         courses: one a flyer, stacked.
         flyers: stacked.
 
@@ -170,9 +157,8 @@ def loss_of(
         The loss, and the flyers after the window with the figures of the window.
     """
     policy = nnx.merge(graph, params)
-    flyers, flown = jax.vmap(lambda c, f: fly_window(shape, policy, c, f), out_axes=(0, 1))(
-        courses, flyers
-    )
+    fly = jax.vmap(lambda course, flyer: fly_window(shape, policy, kind, course, flyer), 0, (0, 1))
+    flyers, flown = fly(courses, flyers)
     reached = jnp.cumsum(flown.pop("distance") < 0.4, axis=0) > 0
     alive = 1.0 - reached.astype(jnp.float32)
     loss, parts = window_loss(shape.weights, alive=alive, **flown)
@@ -185,17 +171,17 @@ def loss_of(
         "arrived": jnp.sum(arrived),
         "touched": jnp.sum(touched),
         "lost": jnp.sum(lost & ~touched),
-        "speed": jnp.mean(jnp.linalg.norm(flown["velocity"], axis=-1) / flyers.speed),
+        "pace": jnp.mean(safe_norm(flown["velocity"]) / flyers.speed),
     }
     return loss, (jax.lax.stop_gradient(flyers), figures)
 
 
-def _rays(shape: FlightShape, scene: Scene, body: State) -> Array:
+def _rays(shape: FlightShape, kind: Array, scene: Scene, body: State) -> Array:
     """Ranges of all rays, without gradient."""
     directions = rotate(body.quaternion, jnp.asarray(shape.rays.directions, jnp.float32))
-    return jax.lax.stop_gradient(
-        ray_distance(scene, body.position, directions, shape.rays.max_range)
-    )
+    reach = shape.rays.max_range
+    ranges = of_kind(scene, kind, lambda s: ray_distance(s, body.position, directions, reach))
+    return jax.lax.stop_gradient(ranges)
 
 
 def _behind_barrier(
@@ -227,17 +213,19 @@ def _physics(
 
 
 def _measure(
-    shape: FlightShape, course: Course, flyer: Flyer, wish: Array, corrected: Array
+    shape: FlightShape, kind: Array, course: Course, flyer: Flyer, wish: Array, corrected: Array
 ) -> dict[str, Array]:
     """What the loss looks at, after a thought."""
     body = flyer.twin.body
     where = jax.lax.stop_gradient(body.position)
     direction = way(shape.guide, course.guide, where, course.target)
-    inside = jnp.minimum(body.position - course.scene.bounds[0], course.scene.bounds[1] - body.position)
+    low, high = course.scene.bounds
+    inside = jnp.minimum(body.position - low, high - body.position)
+    distance = of_kind(course.scene, kind, lambda scene: signed_distance(scene, body.position))
     return {
         "velocity": body.velocity,
         "wished_velocity": jax.lax.stop_gradient(direction * flyer.speed),
-        "clearance": signed_distance(course.scene, body.position) - shape.airframe.collision_radius,
+        "clearance": distance - shape.airframe.collision_radius,
         "edge": jnp.min(inside, axis=-1),
         "wish": wish,
         "corrected": corrected,
