@@ -24,6 +24,7 @@ class LossWeights:
         jerk: squared change of the wish.
         corrected: squared difference that the barrier made.
         edge: leaving the bounds.
+        mode: speed error from which on more error hardly costs more [m/s]; see `_mode_seeking`.
         average: thoughts over which velocities are averaged.
         comfort: clearance that costs nothing [m].
     """
@@ -35,6 +36,7 @@ class LossWeights:
     jerk: float = 0.002
     corrected: float = 0.02
     edge: float = 4.0
+    mode: float = 0.8
     average: int = 12
     comfort: float = 0.6
 
@@ -68,7 +70,7 @@ def window_loss(
     urgency = jnp.maximum(jax.lax.stop_gradient(closing), 0.3)
     change = wish[1:] - wish[:-1]
     parts = {
-        "track": _mean(_huber(gap), alive, count),
+        "track": _mean(_mode_seeking(gap, weights.mode), alive, count),
         "near": _mean(urgency * jnp.clip(weights.comfort - clearance, 0) ** 2, alive, count),
         "touch": _mean(urgency * jax.nn.softplus(-25 * (clearance - 0.08)), alive, count),
         "effort": _mean(jnp.sum(wish**2, axis=-1), alive, count),
@@ -80,9 +82,12 @@ def window_loss(
     return total, parts
 
 
-def _huber(x: Array) -> Array:
-    """Quadratic below 1, linear above."""
-    return jnp.where(x < 1, 0.5 * x * x, x - 0.5)
+def _mode_seeking(error: Array, scale: float) -> Array:
+    """Cauchy's loss: where the guide goes left or right for reasons that nobody can see from here,
+
+    a quadratic loss would teach to fly at the middle of the obstacle; this one, to choose a side.
+    """
+    return 0.5 * scale**2 * jnp.log1p((error / scale) ** 2)
 
 
 def _mean(x: Array, alive: Array, count: Array) -> Array:

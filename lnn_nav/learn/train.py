@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,8 @@ REPORT_EVERY = 15
 
 FIRST_SEED = 0
 """Of the training worlds."""
+
+_STEP = jax.jit(train_step, static_argnums=(0, 1, 2))
 
 
 @dataclass
@@ -87,7 +88,7 @@ class _Run:
         self.schedule = Schedule(rate=config.rate)
         self.shape = FlightShape(rays=self.design.rays.first(3), steps=config.steps)
         self.state = first_state(self.schedule, policy, config.batch)
-        self.programs: dict[bool, Any] = {}
+        self.compiled: set[FlightShape] = set()
         self.sums: dict[str, list[Any]] = {}
         self.saved_at = self.began
 
@@ -133,8 +134,13 @@ class _Run:
         share = min(self.share(), 1.0)
         barrier = share >= 1 - self.config.barrier_share
         key = jax.random.fold_in(jax.random.key(self.config.seed), self.iteration)
-        program = self._program(barrier)
-        self.state, figures = program(self.courses, self.state, key, jnp.float32(share))
+        shape = dataclasses.replace(self.shape, barrier=barrier)
+        if shape not in self.compiled:
+            self.compiled.add(shape)
+            self.tell(Progress("compiling", share, iteration=self.iteration))
+        self.state, figures = _STEP(
+            self.schedule, shape, self.graph, self.courses, self.state, key, jnp.float32(share)
+        )
         for name, value in figures.items():
             self.sums.setdefault(name, []).append(value)
         if self.iteration % REPORT_EVERY == 0:
@@ -154,14 +160,6 @@ class _Run:
         save_pilot(folder, self.design, policy, about)
         save_tree(folder / "state", {"state": state}, {**about, "config": _plain(self.config)})
         self.saved_at = time.monotonic()
-
-    def _program(self, barrier: bool) -> Any:  # noqa: ANN401 - a compiled function
-        if barrier not in self.programs:
-            self.tell(Progress("compiling", self.share(), iteration=self.iteration))
-            shape = dataclasses.replace(self.shape, barrier=barrier)
-            step = jax.jit(partial(train_step, self.schedule, shape, self.graph))
-            self.programs[barrier] = step
-        return self.programs[barrier]
 
     def _report(self) -> None:
         means = {name: float(np.mean(jax.device_get(rows))) for name, rows in self.sums.items()}
