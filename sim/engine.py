@@ -12,7 +12,7 @@ import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -41,6 +41,7 @@ class EngineInputError(ValueError):
     """What an engine was given is no state, force or wind; the message names the field."""
 
 
+@runtime_checkable
 class Engine(Protocol):
     """Moves one drone through one world."""
 

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import jax
 import numpy as np
@@ -34,6 +34,7 @@ PROGRESS_WAIT = 0.1
 """Wall time between two tellings [s]."""
 
 
+@runtime_checkable
 class Pilot(Protocol):
     """What flies a mission: any object with these.
 
