@@ -130,7 +130,13 @@ def test_figures_are_sums_and_means_of_the_missions(campaign):
         fallback_ticks=3,
     )
     late = dataclasses.replace(
-        fast, outcome="timeout", reached=False, time_s=12.0, path_m=3.0, ticks=300, interventions=0.0.0
+        fast,
+        outcome="timeout",
+        reached=False,
+        time_s=12.0,
+        path_m=3.0,
+        ticks=300,
+        interventions=0.0,
     )
     hit = dataclasses.replace(late, outcome="contact", contacts=1, min_clearance_m=-0.01)
     given = [
