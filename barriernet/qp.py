@@ -13,7 +13,7 @@ from barriernet._qp.problem import FloatArray
 from barriernet._qp.problem import Outcome as Outcome
 from barriernet._qp.problem import Solution as Solution
 from barriernet._qp.problem import describe as describe
-from barriernet._qp.scaling import ScaledQP, refusal, row_stretch, scaled, tamed
+from barriernet._qp.scaling import ScaledQP, examine, scaled, tamed
 
 
 def solve_qp(
@@ -50,30 +50,26 @@ def solve_qp(
     dtype = jnp.result_type(P, q, A, b, lower, upper, weight)
     asked = QP(*(jnp.asarray(part, dtype) for part in (P, q, A, b, lower, upper, weight)))
     asked = asked.replace(P=(asked.P + asked.P.T) / 2)
-    refused = refusal(jax.lax.stop_gradient(asked))
-    sound = refused == int(Outcome.SOLVED)
+    seen = examine(jax.lax.stop_gradient(asked))
+    sound = seen.refused == int(Outcome.SOLVED)
     tame = tamed(asked, sound)
-    problem, convex, finite = scaled(tame)
+    problem = scaled(tame, seen)
     frozen = jax.lax.stop_gradient(problem)
 
-    found = _with_blank_rows(run(frozen, sound & convex & finite), frozen)
-    finite = finite & jnp.all(jnp.isfinite(found.x))
-    found = found.replace(x=jnp.where(finite, found.x, 0))
+    found = _with_blank_rows(run(frozen, sound), frozen)
     answer = polish(problem, found)
     outcome, residual = _verdict(frozen, found, jax.lax.stop_gradient(answer))
-    outcome = jnp.where(convex, outcome, int(Outcome.INVALID))
-    outcome = jnp.where(finite, outcome, int(Outcome.NONFINITE))
-    outcome = jnp.where(sound, outcome, refused).astype(jnp.int32)
-    known = (outcome != int(Outcome.INVALID)) & (outcome != int(Outcome.NONFINITE))
-    x, slack, multipliers = _answered(asked, tame, problem, answer, outcome, known)
+    outcome = jnp.where(sound, outcome, seen.refused).astype(jnp.int32)
+    good = outcome == int(Outcome.SOLVED)
+    x, slack, multipliers = _answered(asked, seen.stretch, problem, answer, good)
     return Solution(
         x=x,
         slack=slack,
         multipliers=multipliers,
-        active=answer.active & known,
+        active=answer.active & sound,
         outcome=outcome,
         iterations=found.iterations,
-        residual=jnp.where(known & jnp.isfinite(residual), residual, 1),
+        residual=jnp.where(sound & jnp.isfinite(residual), residual, 1),
     )
 
 
@@ -109,29 +105,38 @@ def _verdict(
 
 def _answered(
     asked: QP,
-    tame: QP,
+    stretch: Float[Array, " K"],
     problem: ScaledQP,
     answer: Polished,
-    outcome: Int[Array, ""],
-    known: Bool[Array, ""],
+    good: Bool[Array, ""],
 ) -> tuple[Array, Array, Array]:
     """Put x, slack and multipliers in the asker's units, finite, and x inside its bounds."""
     size, rows = asked.q.shape[0], asked.b.shape[0]
-    stretch, _ = row_stretch(tame.A)
-    row = answer.multipliers[:rows] / stretch
-    slack = answer.multipliers[:rows] * problem.compliance * stretch
-    multipliers = jnp.concatenate([row, answer.multipliers[rows:]])
+    scaled_row = answer.multipliers[:rows]
     at_lower, at_upper = answer.active[rows : rows + size], answer.active[rows + size :]
-    x = jnp.where(at_lower, asked.lower, jnp.where(at_upper, asked.upper, answer.x))
-
-    values = (x, slack, multipliers, asked.lower, asked.upper)
-    good = outcome == int(Outcome.SOLVED)
+    values = (
+        jnp.where(at_lower, asked.lower, jnp.where(at_upper, asked.upper, answer.x)),
+        scaled_row * problem.compliance * stretch,
+        jnp.concatenate([scaled_row / stretch, answer.multipliers[rows:]]),
+        asked.lower,
+        asked.upper,
+    )
     x, slack, multipliers, lower, upper = (
         jnp.where(good, value, jax.lax.stop_gradient(value)) for value in values
     )
     x, slack, multipliers = (
-        jnp.where(known & jnp.isfinite(value), value, 0) for value in (x, slack, multipliers)
+        jnp.where(jnp.isfinite(value), value, 0) for value in (x, slack, multipliers)
     )
-    # By selection, so that a clipped x is its bound bit for bit, and so is its derivative.
-    x = jnp.where((x < lower) & (lower < jnp.inf), lower, x)
-    return jnp.where((x > upper) & (upper > -jnp.inf), upper, x), slack, multipliers
+    x = jnp.where(jnp.isfinite(lower) & _below(x, lower), lower, x)
+    return jnp.where(jnp.isfinite(upper) & _below(upper, x), upper, x), slack, multipliers
+
+
+def _below(left: Float[Array, " n"], right: Float[Array, " n"]) -> Bool[Array, " n"]:
+    """Whether left < right by bit pattern: compiled comparisons take subnormal numbers for zero."""
+    integer = jnp.int64 if left.dtype == jnp.float64 else jnp.int32
+
+    def ordered(value: Array) -> Array:
+        bits = jax.lax.bitcast_convert_type(jax.lax.stop_gradient(value), integer)
+        return jnp.where(bits < 0, bits ^ jnp.iinfo(integer).max, bits)
+
+    return ordered(left) < ordered(right)

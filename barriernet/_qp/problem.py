@@ -34,7 +34,10 @@ _SENTENCES = {
         "the answer is the point inside the bounds that violates them least"
     ),
     Outcome.UNCONVERGED: "unconverged: the answer failed the optimality check",
-    Outcome.NONFINITE: "nonfinite: the problem holds a NaN or an infinity where none may be",
+    Outcome.NONFINITE: (
+        "nonfinite: the problem holds a NaN, an infinity where none may be, "
+        "or a number too large or too small to compute with"
+    ),
     Outcome.INVALID: (
         "invalid: a lower bound exceeds its upper bound, a weight is not positive, "
         "or the cost matrix is not positive definite"

@@ -1,8 +1,7 @@
-"""From the problem as asked to the problem as solved: refused, tamed, and scaled."""
+"""From the problem as asked to the problem as solved: examined, tamed, and scaled."""
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
@@ -64,22 +63,68 @@ class ScaledQP:
         return weight, compliance, self.soft | relaxed
 
 
-def refusal(asked: QP) -> Int[Array, ""]:
-    """`NONFINITE` or `INVALID` for what is no problem at all, else `SOLVED`."""
+@struct.dataclass
+class Examination:
+    """What has to be known of a problem before it is touched; constants for derivatives.
+
+    Attributes:
+        refused: `NONFINITE` or `INVALID` for what is no problem at all, else `SOLVED`.
+        stretch: length of each row, 1 for rows that count as zero.
+        blank: which rows count as zero.
+        root: R with R'R = P.
+        start: the minimum of the cost alone.
+    """
+
+    refused: Int[Array, ""]
+    stretch: Float[Array, " K"]
+    blank: Bool[Array, " K"]
+    root: Float[Array, "n n"]
+    start: Float[Array, " n"]
+
+
+def largest_number(dtype: jnp.dtype) -> float:
+    """Numbers beyond this would overflow in products of three, and so in derivatives."""
+    return float(jnp.finfo(dtype).max) ** (1 / 3)
+
+
+def examine(asked: QP) -> Examination:
+    """Look a problem over. The fields of a refused problem are harmless, not meaningful."""
+    size, dtype = asked.q.shape[0], asked.q.dtype
+    limit = largest_number(dtype)
+    stretch, blank = _row_length(asked.A)
+    soft = jnp.isfinite(asked.weight)
+    price = jnp.where(soft, asked.weight, 1) * stretch * stretch
+    chol = factor(asked.P)
+    start = -solve(chol, asked.q)
+
+    # Written so that a NaN, which compares as False, fails.
     finite = jnp.concatenate(
         [
-            jnp.isfinite(asked.P).ravel(),
-            jnp.isfinite(asked.q),
-            jnp.isfinite(asked.A).ravel(),
-            jnp.isfinite(asked.b),
-            asked.lower < jnp.inf,
-            asked.upper > -jnp.inf,
+            (jnp.abs(asked.P) <= limit).ravel(),
+            jnp.abs(asked.q) <= limit,
+            (jnp.abs(asked.A) <= limit).ravel(),
+            jnp.abs(asked.b) <= limit * jnp.minimum(stretch, 1),
+            asked.lower <= limit,
+            asked.upper >= -limit,
             ~jnp.isnan(asked.weight),
+            _moderate(price, limit) & _moderate(jnp.where(soft, asked.weight, 1), limit)
+            | (asked.weight <= 0),
+            (jnp.abs(start) <= limit) | ~chol.positive,
         ]
     )
-    valid = jnp.concatenate([asked.lower <= asked.upper, asked.weight > 0])
+    valid = jnp.concatenate(
+        [asked.lower <= asked.upper, asked.weight > 0, chol.positive[None]]
+    ) & jnp.all(jnp.diagonal(asked.P) >= 1 / limit)
     kind = jnp.where(jnp.all(valid), int(Outcome.SOLVED), int(Outcome.INVALID))
-    return jnp.where(jnp.all(finite), kind, int(Outcome.NONFINITE)).astype(jnp.int32)
+    refused = jnp.where(jnp.all(finite), kind, int(Outcome.NONFINITE)).astype(jnp.int32)
+    sound = refused == int(Outcome.SOLVED)
+    return Examination(
+        refused=refused,
+        stretch=jnp.where(sound & ~blank, stretch, 1),
+        blank=blank,
+        root=jnp.where(sound, upper(chol), jnp.eye(size, dtype=dtype)),
+        start=jnp.where(sound, start, 0),
+    )
 
 
 def tamed(asked: QP, sound: Bool[Array, ""]) -> QP:
@@ -96,48 +141,39 @@ def tamed(asked: QP, sound: Bool[Array, ""]) -> QP:
     )
 
 
-def row_stretch(A: Float[Array, "K n"]) -> tuple[Float[Array, " K"], Bool[Array, " K"]]:
-    """Length of each row, and which rows count as zero (their length is given as 1).
+def scaled(tame: QP, known: Examination) -> ScaledQP:
+    """Scale a sound problem; which scale is used makes no difference to its derivatives."""
+    size, dtype = tame.q.shape[0], tame.q.dtype
+    limit = largest_number(dtype)
+    soft = jnp.isfinite(tame.weight)
+    weight = jnp.where(soft, tame.weight, 1) * known.stretch * known.stretch
+    below, above = tame.lower >= -limit, tame.upper <= limit
+    eye = jnp.eye(size, dtype=dtype)
+    bounds = [jnp.where(below, tame.lower, 0), -jnp.where(above, tame.upper, 0)]
+    return ScaledQP(
+        P=tame.P,
+        q=tame.q,
+        C=jnp.concatenate([tame.A / known.stretch[:, None], eye, -eye]),
+        c=jnp.concatenate([tame.b / known.stretch, *bounds]),
+        usable=jnp.concatenate([~known.blank, below, above]),
+        soft=soft,
+        weight=jnp.where(soft, weight, 0),
+        compliance=jnp.where(soft, 1 / weight, 0),
+        root=known.root,
+        start=known.start,
+    )
 
-    A constant as far as derivatives go: the scaled problem is the same problem for any scale.
-    """
-    A = jax.lax.stop_gradient(A)
+
+def _moderate(price: Float[Array, " K"], limit: float) -> Bool[Array, " K"]:
+    """Whether a price and its inverse can be worked with."""
+    return (price <= limit**1.5) & (price >= limit**-1.3)
+
+
+def _row_length(A: Float[Array, "K n"]) -> tuple[Float[Array, " K"], Bool[Array, " K"]]:
+    """Length of each row free of overflow, and which rows are too short to have a direction."""
     largest = jnp.max(jnp.abs(A), axis=1, initial=0)
     # Squares of shorter rows would underflow.
     blank = largest <= float(jnp.finfo(A.dtype).tiny) ** 0.4
     safe = jnp.where(blank, 1, largest)
     length = safe * jnp.sqrt(jnp.sum((A / safe[:, None]) ** 2, axis=1))
     return jnp.where(blank, 1, length), blank
-
-
-def scaled(tame: QP) -> tuple[ScaledQP, Bool[Array, ""], Bool[Array, ""]]:
-    """Scale a sound problem.
-
-    Returns:
-        The scaled problem; whether its cost matrix is positive definite; whether all of its
-        numbers and the minimum of its cost are finite.
-    """
-    size = tame.q.shape[0]
-    stretch, blank = row_stretch(tame.A)
-    soft = jnp.isfinite(tame.weight)
-    weight = jnp.where(soft, tame.weight, 1) * stretch * stretch
-    below, above = jnp.isfinite(tame.lower), jnp.isfinite(tame.upper)
-    eye = jnp.eye(size, dtype=tame.q.dtype)
-    bounds = [jnp.where(below, tame.lower, 0), -jnp.where(above, tame.upper, 0)]
-    c = jnp.concatenate([tame.b / stretch, *bounds])
-    chol = factor(jax.lax.stop_gradient(tame.P))
-    start = -solve(chol, jax.lax.stop_gradient(tame.q))
-    finite = jnp.all(jnp.isfinite(jnp.concatenate([c, weight, 1 / weight, start])))
-    problem = ScaledQP(
-        P=tame.P,
-        q=tame.q,
-        C=jnp.concatenate([tame.A / stretch[:, None], eye, -eye]),
-        c=c,
-        usable=jnp.concatenate([~blank, below, above]),
-        soft=soft,
-        weight=jnp.where(soft, weight, 0),
-        compliance=jnp.where(soft, 1 / weight, 0),
-        root=upper(chol),
-        start=jnp.where(jnp.isfinite(start), start, 0),
-    )
-    return problem, chol.positive, finite
