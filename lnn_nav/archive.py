@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,8 +44,13 @@ class ArchiveError(ValueError):
 
     def __init__(self, field: str, expected: str, got: object) -> None:
         """Say what was wrong with which field."""
-        super().__init__(f"{field}: expected {expected}, got {got}")
-        self.field, self.expected, self.got = field, expected, got
+        # As arguments, so that it survives a journey between processes.
+        super().__init__(field, expected, str(got))
+        self.field, self.expected, self.got = field, expected, str(got)
+
+    def __str__(self) -> str:
+        """One sentence."""
+        return f"{self.field}: expected {self.expected}, got {self.got}"
 
 
 @dataclass(frozen=True)
@@ -263,7 +268,7 @@ def _read(path: Path, kind: Kind, most: int) -> bytes:
 
 
 @contextmanager
-def _turn(folder: Path) -> Iterator[None]:
+def _turn(folder: Path) -> Generator[None]:
     """Hold a folder against other writers; the lock goes with the process, however it ends."""
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)

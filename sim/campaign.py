@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import signal
-import sys
 import threading
 import time
 from collections import deque
@@ -23,6 +22,7 @@ import jax
 from sim.families import generate
 from sim.flight import EngineName, Pilot, fly
 from sim.judge import Verdict, verdict
+from sim.quiet import unheard
 from sim.sensors import CALM, Disturbance
 from sim.world import World
 
@@ -199,11 +199,12 @@ class _Worker:
 
 
 def _enter(factory: Callable[[], Pilot], terms: Terms, x64: bool) -> None:
-    """Prepare a worker process: it is silent, single-minded, and never outlives its parent."""
+    """Prepare a worker process: quiet, and gone when its parent is."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    sys.stdout.flush()
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # PyBullet greets from C.
+    if terms.engine == "pybullet":
+        with unheard():
+            import sim.bullet  # noqa: F401
     jax.config.update("jax_enable_x64", x64)
     _Worker.factory, _Worker.terms = staticmethod(factory), terms
 

@@ -237,8 +237,8 @@ def _warm_up(pilot: Pilot, memory: Any, sight: Sight) -> None:  # noqa: ANN401
 def _columns(log: _Log) -> dict[str, Any]:
     """The log as arrays."""
     states = log.states
-    records = jax.device_get(log.records)
-    sights = jax.device_get(log.sights)
+    # Leaf by leaf: on a CPU that is several times faster than jax.device_get of the lists.
+    records, sights = log.records, log.sights
     return {
         "times": np.array(log.times),
         "position": np.stack([state.position for state in states]),
@@ -252,8 +252,8 @@ def _columns(log: _Log) -> dict[str, Any]:
         },
         "think_times": np.array(log.think_times),
         "think_records": {
-            "ranges": np.stack([sight.ranges for sight in sights]),
-            "valid": np.stack([sight.valid for sight in sights]),
+            "ranges": np.stack([np.asarray(sight.ranges) for sight in sights]),
+            "valid": np.stack([np.asarray(sight.valid) for sight in sights]),
         },
         "act_seconds": np.array(log.act_seconds),
         "think_seconds": np.array(log.think_seconds),

@@ -1,0 +1,115 @@
+"""What the verbs share: options in, one sentence for bad ones, jax as flights need it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import tyro
+
+if TYPE_CHECKING:
+    from sim.world import World
+
+Options = TypeVar("Options")
+
+GOOD, BAD, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+"""Exit codes: it went well; it ran and went badly; what was asked for makes no sense; Ctrl-C."""
+
+
+class InputError(ValueError):
+    """An option, or a file that it names, that is not right; the message is for the user."""
+
+
+@contextmanager
+def option(name: str) -> Generator[None]:
+    """Errors of values and files raised inside are the fault of the option `name`."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (ValueError, OSError) as error:
+        raise InputError(f"{name}: {' '.join(str(error).split())}") from error
+
+
+def at_least(name: str, value: float, least: float) -> None:
+    """Refuse an option that is too small.
+
+    Raises:
+        InputError: naming it.
+    """
+    if not value >= least:
+        raise InputError(f"{name}: expected {least} or more, got {value}")
+
+
+def parse(kind: type[Options], verb: str, arguments: Sequence[str] | None) -> Options:
+    """Options from the command line; on `--help` or nonsense the process ends here."""
+    return tyro.cli(kind, prog=f"lnn-nav {verb}", args=arguments)
+
+
+def complain(verb: str, error: InputError) -> int:
+    """Say what is wrong with the input, and answer the exit code."""
+    print(f"lnn-nav {verb}: {error}", file=sys.stderr)
+    return BAD_INPUT
+
+
+def set_up_jax() -> None:
+    """Flights compute in 64 bits, and on the CPU unless told otherwise: their steps are small."""
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+
+
+def set_up_engine(name: str) -> None:
+    """Import an engine without its greeting.
+
+    Raises:
+        InputError: its library is not installed, or there is no such engine.
+    """
+    if name != "pybullet":
+        return
+    from sim.quiet import unheard
+
+    with unheard():
+        try:
+            import sim.bullet  # noqa: F401
+        except ImportError as error:
+            missing = f"--engine: pybullet needs the extra [sim] of this package ({error})"
+            raise InputError(missing) from error
+
+
+def writable_folder(name: str, folder: Path) -> None:
+    """Make a folder and see that files can be put there, before a long flight finds out.
+
+    Raises:
+        InputError: naming the option.
+    """
+    with option(name):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+
+
+def world_from_file(path: Path, speed: float | None) -> World:
+    """A world file, its set speed replaced if `speed` [m/s] is given (the time limit scales).
+
+    Raises:
+        InputError: naming the field that is not right.
+    """
+    from dataclasses import replace
+
+    from sim.world import load_world
+
+    with option(f"--world-file {path}"):
+        world = load_world(path)
+    if speed is None:
+        return world
+    with option("--speed"):
+        if not 1e-3 <= speed <= 100:
+            raise ValueError(f"expected 0.001 to 100 m/s, got {speed}")
+        return replace(world, speed=speed, time_limit=world.time_limit * world.speed / speed)
