@@ -1,11 +1,16 @@
-"""Independent judges of a quadratic program's answer: plain numpy optimality check, and cvxpy."""
+"""Independent judges of a quadratic program's answer: the rules themselves, Clarabel, cvxpy."""
 
 from __future__ import annotations
 
 import functools
 
+import clarabel
 import cvxpy
 import numpy as np
+from scipy import sparse
+
+TOLERANCES = (1e-13, 1e-11, 1e-9)
+NAMES = ("tol_gap_abs", "tol_gap_rel", "tol_feas")
 
 
 def random_problem(rng, variables, rows, *, hard=0.25, contradictory=0.3):
@@ -65,6 +70,35 @@ def optimality_violation(problem, x, slack, multipliers):
     return float(max(worst))
 
 
+def clarabel_answer(problem):
+    """The answer of an interior point method, x, or None where the problem is infeasible.
+
+    In terms of x and t = sqrt(weight) slack, so that a hard row is one whose t gives nothing.
+    """
+    P, q, A, b, lower, upper, weight = (np.asarray(part, float) for part in problem)
+    n, rows = q.shape[0], b.shape[0]
+    below, above = np.isfinite(lower), np.isfinite(upper)
+    eye = np.eye(n)
+    sides = np.concatenate([b, lower[below], -upper[above]])
+    normals = np.concatenate([A, eye[below], -eye[above]])
+    gives = np.concatenate([np.diag(1 / np.sqrt(weight)), np.zeros((len(sides) - rows, rows))])
+    cost = sparse.csc_matrix(np.triu(sparse.block_diag([P, sparse.eye(rows)]).toarray()))
+    matrix = sparse.csc_matrix(-np.concatenate([normals, gives], axis=1))
+    cones = [clarabel.NonnegativeConeT(len(sides))] if len(sides) else []
+    for tolerance in TOLERANCES:
+        settings = clarabel.DefaultSettings()
+        settings.verbose = False
+        for name in NAMES:
+            setattr(settings, name, tolerance)
+        linear = np.concatenate([q, np.zeros(rows)])
+        found = clarabel.DefaultSolver(cost, linear, matrix, -sides, cones, settings).solve()
+        if str(found.status) == "Solved":
+            return np.array(found.x)[:n]
+        if str(found.status) == "PrimalInfeasible":
+            return None
+    raise AssertionError(f"the judge has no verdict: {found.status}")
+
+
 @functools.cache
 def _template(variables, rows):
     x = cvxpy.Variable(variables)
@@ -101,10 +135,9 @@ def cvxpy_answer(problem):
     )
     for parameter, value in zip(parameters, values, strict=True):
         parameter.value = value
-    for tolerance in (1e-13, 1e-11, 1e-9):
-        names = ("tol_gap_abs", "tol_gap_rel", "tol_feas")
+    for tolerance in TOLERANCES:
         try:
-            program.solve(solver=cvxpy.CLARABEL, **dict.fromkeys(names, tolerance))
+            program.solve(solver=cvxpy.CLARABEL, **dict.fromkeys(NAMES, tolerance))
         except cvxpy.SolverError:
             continue
         if program.status == "optimal":

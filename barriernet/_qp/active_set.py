@@ -9,6 +9,8 @@ each sits in one of n slots.
 
 from __future__ import annotations
 
+from typing import no_type_check
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -21,6 +23,7 @@ NONE = -1
 """Index of no constraint."""
 
 
+@no_type_check
 @struct.dataclass
 class ActiveSet:
     """Where the loop stands.
@@ -63,6 +66,7 @@ class ActiveSet:
         return self.slot[None, :] == jnp.arange(count, dtype=jnp.int32)[:, None]
 
 
+@no_type_check
 @struct.dataclass
 class Candidate:
     """The constraint that is being taken in: normal x >= c, by `violation` not met."""
@@ -74,6 +78,7 @@ class Candidate:
     compliance: Float[Array, ""]
 
 
+@no_type_check
 @struct.dataclass
 class Rates:
     """Change of everything when the candidate's multiplier grows by one."""

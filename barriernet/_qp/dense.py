@@ -6,6 +6,8 @@ factors are unrolled into scalars: under `vmap` each scalar becomes one vector o
 
 from __future__ import annotations
 
+from typing import no_type_check
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -15,6 +17,7 @@ UNROLL_LIMIT = 8
 """Largest matrix that is unrolled [rows]."""
 
 
+@no_type_check
 @struct.dataclass
 class Factor:
     """Cholesky factor of a symmetric matrix, M = L L'.
@@ -34,7 +37,7 @@ class Factor:
 def factor(matrix: Float[Array, "n n"]) -> Factor:
     """Factor a symmetric matrix; never raises and never returns NaN for finite input."""
     size = matrix.shape[0]
-    smallest = 4 * size * jnp.finfo(matrix.dtype).eps
+    smallest = 4 * size * float(jnp.finfo(matrix.dtype).eps)
     if size <= UNROLL_LIMIT:
         return _factor_unrolled(matrix, smallest)
     tentative = jnp.linalg.cholesky(matrix)

@@ -8,6 +8,7 @@ that step gives the implicit derivative of the answer by ordinary autodiff, to a
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import no_type_check
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,7 @@ from barriernet._qp.dense import backward, factor_rows, forward, solve
 from barriernet._qp.scaling import ScaledQP
 
 
+@no_type_check
 @struct.dataclass
 class Polished:
     """Answer for a fixed active set.
@@ -34,10 +36,7 @@ class Polished:
     active: Bool[Array, " m"]
 
 
-Parts = tuple[Array, Array, Array]
-"""One entry for x, the rows and the slots each."""
-
-
+@no_type_check
 @struct.dataclass
 class Conditions:
     """The conditions of optimality of an active set, as a symmetric linear system.
@@ -52,17 +51,19 @@ class Conditions:
     normals: Float[Array, "n n"]
     idle: Float[Array, " n"]
 
-    def multiply(self, parts: Parts) -> Parts:
-        """The system times a vector."""
-        x, y, z = parts
-        return (
-            self.P @ x + y @ self.A + z @ self.normals,
-            self.A @ x - self.give * y,
-            self.normals @ x - self.idle * z,
+    def multiply(self, vector: Float[Array, " m"]) -> Float[Array, " m"]:
+        """The system times (x, y, z), one after the other."""
+        x, y, z = self._split(vector)
+        return jnp.concatenate(
+            [
+                self.P @ x + y @ self.A + z @ self.normals,
+                self.A @ x - self.give * y,
+                self.normals @ x - self.idle * z,
+            ]
         )
 
-    def solve(self, root: Float[Array, "n n"], right: Parts) -> Parts:
-        """The vector that gives `right`; a derivative costs one solve more.
+    def solve(self, root: Float[Array, "n n"], right: Float[Array, " m"]) -> tuple[Array, ...]:
+        """The x, y and z that give `right`; a derivative costs one solve more.
 
         `root` is R with R'R = P. The rows are eliminated in factored form, so weights of any size
         cost no digits.
@@ -74,21 +75,30 @@ class Conditions:
         held = forward(chol, fixed.normals.T)
         gram, _ = factor_rows(jnp.concatenate([held, jnp.diag(fixed.idle)]))
 
-        def once(right: Parts) -> Parts:
-            stretched = springs * right[1]
-            pulled = forward(chol, right[0]) + stretched @ basis
-            z = solve(gram, held.T @ pulled - right[2])
+        def once(right: Float[Array, " m"]) -> Float[Array, " m"]:
+            force, short, off = self._split(right)
+            stretched = springs * short
+            pulled = forward(chol, force) + stretched @ basis
+            z = solve(gram, held.T @ pulled - off)
             pulled = pulled - held @ z
-            return backward(chol, pulled), springs * (basis @ pulled - stretched), z
+            y = springs * (basis @ pulled - stretched)
+            return jnp.concatenate([backward(chol, pulled), y, z])
 
-        def invert(multiply: Callable[[Parts], Parts], right: Parts) -> Parts:
+        def invert(
+            multiply: Callable[[Array], Array], right: Float[Array, " m"]
+        ) -> Float[Array, " m"]:
             first = once(right)
             if self.P.dtype == jnp.float64:
                 return first
-            rest = jax.tree.map(jnp.subtract, right, multiply(first))
-            return jax.tree.map(jnp.add, first, once(rest))
+            return first + once(right - multiply(first))
 
-        return jax.lax.custom_linear_solve(self.multiply, right, invert, symmetric=True)
+        return self._split(
+            jax.lax.custom_linear_solve(self.multiply, right, invert, symmetric=True)
+        )
+
+    def _split(self, vector: Float[Array, " m"]) -> tuple[Array, ...]:
+        size, rows = self.A.shape[1], self.A.shape[0]
+        return vector[:size], vector[size : size + rows], vector[size + rows :]
 
 
 def polish(problem: ScaledQP, found: ActiveSet) -> Polished:
@@ -109,10 +119,12 @@ def polish(problem: ScaledQP, found: ActiveSet) -> Polished:
     )
     moved, soft_change, hard_change = system.solve(
         problem.root,
-        (
-            pull - problem.P @ found.x - problem.q,
-            jnp.where(found.soft_active, short, 0),
-            sides - normals @ found.x,
+        jnp.concatenate(
+            [
+                pull - problem.P @ found.x - problem.q,
+                jnp.where(found.soft_active, short, 0),
+                sides - normals @ found.x,
+            ]
         ),
     )
     soft = found.soft_multiplier - soft_change

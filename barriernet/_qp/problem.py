@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from typing import no_type_check
 
 import jax
 import numpy as np
@@ -60,6 +61,7 @@ def describe(outcome: int | Int[Array, ""] | Int[np.ndarray, ""]) -> str:
     return _SENTENCES[Outcome(int(outcome))]
 
 
+@no_type_check  # At run time only: jax also fills pytrees with axes and placeholders.
 @struct.dataclass
 class QP:
     """minimise 1/2 x'Px + q'x + 1/2 sum weight slack^2, subject to A x + slack >= b.
@@ -86,6 +88,7 @@ class QP:
     weight: Float[FloatArray, "*batch K"]
 
 
+@no_type_check
 @struct.dataclass
 class Solution:
     """Answer to one quadratic program. Always finite, always inside finite bounds, bit for bit.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import no_type_check
+
 import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
@@ -10,6 +12,7 @@ from barriernet._qp.dense import factor, solve, upper
 from barriernet._qp.problem import QP, Outcome
 
 
+@no_type_check
 @struct.dataclass
 class ScaledQP:
     """Cost and constraints in one list, C x >= c: the rows, then the lower and upper bounds.
@@ -63,6 +66,7 @@ class ScaledQP:
         return weight, compliance, self.soft | relaxed
 
 
+@no_type_check
 @struct.dataclass
 class Examination:
     """What has to be known of a problem before it is touched; constants for derivatives.

@@ -1,0 +1,169 @@
+"""solve_qp: derivatives against differences of itself and of an independent solver."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from barriernet_oracle import clarabel_answer, random_problem, stacked
+
+from barriernet import Outcome, solve_qp
+
+INPUTS = ("P", "q", "A", "b", "lower", "upper", "weight")
+COUNT = 100
+
+
+def everything(*problem):
+    solution = solve_qp(*problem)
+    return jnp.concatenate([solution.x, solution.slack, solution.multipliers])
+
+
+@jax.jit
+@jax.vmap
+def answer(*problem):
+    return everything(*problem)
+
+
+@jax.jit
+@jax.vmap
+def labels(*problem):
+    solution = solve_qp(*problem)
+    return solution.active, solution.outcome
+
+
+@jax.jit
+@jax.vmap
+def push_forward(problem, direction):
+    return jax.jvp(everything, problem, direction)[1]
+
+
+@jax.jit
+@jax.vmap
+def pull_back(problem, direction):
+    return jax.vjp(everything, *problem)[1](direction)
+
+
+@functools.cache
+def batch():
+    rng = np.random.default_rng(5)
+    return stacked([random_problem(rng, 4, 8, hard=0.15) for _ in range(COUNT)])
+
+
+def direction(name):
+    """A random change of one input, zero where the input is infinite."""
+    rng = np.random.default_rng(INPUTS.index(name))
+    changes = [np.zeros_like(part) for part in batch()]
+    at = INPUTS.index(name)
+    value = batch()[at]
+    change = rng.normal(size=value.shape)
+    if name == "P":
+        change = change + np.swapaxes(change, 1, 2)
+    if name == "weight":
+        change = change * np.where(np.isfinite(value), value, 0)
+    changes[at] = np.where(np.isfinite(value), change, 0)
+    return tuple(changes)
+
+
+def shifted(change, step):
+    return tuple(part + step * move for part, move in zip(batch(), change, strict=True))
+
+
+def differences(function, change, step):
+    """Central differences of fourth order."""
+    values = {k: function(*shifted(change, k * step)) for k in (-2, -1, 1, 2)}
+    return (8 * (values[1] - values[-1]) - (values[2] - values[-2])) / (12 * step)
+
+
+def keeps_active_set(change, step):
+    """Accepted problems whose active set is the same over the whole stencil."""
+    active, outcome = labels(*batch())
+    same = np.asarray(outcome) == Outcome.SOLVED
+    for k in (-2, -1, 1, 2):
+        moved, _ = labels(*shifted(change, k * step))
+        same &= np.all(np.asarray(moved == active), axis=1)
+    return same
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_derivatives_agree_with_differences_of_the_solver(name):
+    change, step = direction(name), 1e-4
+    got = np.asarray(push_forward(batch(), change))
+    expected = np.asarray(differences(answer, change, step))
+    chosen = keeps_active_set(change, step)
+    assert chosen.sum() > 0.6 * COUNT
+    # x, slack and multipliers differ by orders of magnitude: each is held to its own size.
+    for part in (slice(0, 4), slice(4, 12), slice(12, None)):
+        value = np.abs(np.asarray(answer(*batch()))[chosen, part]).max(axis=1)
+        size = np.maximum(np.abs(expected[chosen, part]).max(axis=1), 1e-3 * (1 + value))
+        error = np.abs(got - expected)[chosen, part].max(axis=1) / size
+        assert error.max() <= 1e-6
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_derivatives_agree_with_differences_of_another_solver(name):
+    def judge(*problem):
+        answers = [clarabel_answer(p) for p in zip(*(part[:20] for part in problem), strict=True)]
+        return np.array([np.full(4, np.nan) if x is None else x for x in answers])
+
+    change, step = direction(name), 1e-3
+    got = np.asarray(push_forward(batch(), change))[:20, :4]
+    expected = differences(judge, change, step)
+    chosen = keeps_active_set(change, step)[:20]
+    assert chosen.sum() >= 10
+    scale = np.maximum(np.abs(expected[chosen]).max(axis=1, keepdims=True), 1)
+    assert np.max(np.abs(got - expected)[chosen] / scale) <= 1e-5
+
+
+def test_reverse_mode_is_the_transpose_of_forward_mode():
+    rng = np.random.default_rng(11)
+    change = tuple(np.where(np.isfinite(part), rng.normal(size=part.shape), 0) for part in batch())
+    forward = np.asarray(push_forward(batch(), change))
+    weights = rng.normal(size=forward.shape)
+    back = pull_back(batch(), weights)
+    left = np.sum(forward * weights, axis=1)
+    right = sum(
+        np.sum((np.asarray(b) * c).reshape(COUNT, -1), axis=1)
+        for b, c in zip(back, change, strict=True)
+    )
+    np.testing.assert_allclose(left, right, rtol=1e-9, atol=1e-9)
+
+
+def test_rejected_answers_have_zero_finite_derivatives():
+    _, outcome = labels(*batch())
+    infeasible = np.asarray(outcome) == Outcome.INFEASIBLE
+    assert infeasible.sum() >= 3
+    back = pull_back(batch(), np.ones((COUNT, 4 + 8 + 16)))
+    for part in back:
+        assert np.all(np.isfinite(part))
+        assert np.all(np.asarray(part)[infeasible] == 0)
+        assert np.any(np.asarray(part)[~infeasible] != 0)
+
+
+def test_an_active_bound_carries_the_derivative():
+    problem = list(part[0] for part in batch())
+    problem[1], problem[5] = np.full(4, -100.0), np.full(4, 0.5)
+    problem[0], problem[6] = np.eye(4), np.full(8, 1e-3)
+
+    def first(upper):
+        return solve_qp(*problem[:5], upper, problem[6]).x[0]
+
+    np.testing.assert_array_equal(jax.grad(first)(jnp.full(4, 0.5)), [1, 0, 0, 0])
+
+
+def test_second_derivatives():
+    """One soft row: x = q' w b / (1 + w), whose derivatives are known."""
+
+    def x(weight):
+        one = jnp.ones(1)
+        return solve_qp(one[:, None], 0 * one, one[:, None], one, -9 * one, 9 * one, weight).x[0]
+
+    def slope(weight):
+        return jax.grad(x)(weight)[0]
+
+    weight = jnp.full(1, 3.0)
+    np.testing.assert_allclose(x(weight), 3 / 4, rtol=1e-14)
+    np.testing.assert_allclose(slope(weight), 1 / 16, rtol=1e-12)
+    np.testing.assert_allclose(jax.grad(slope)(weight)[0], -2 / 64, rtol=1e-12)
