@@ -16,6 +16,9 @@ from lnn_nav.commands.shell import (
     InputError,
     at_least,
     complain,
+    display,
+    fields,
+    open_console,
     option,
     parse,
     set_up_engine,
@@ -95,9 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fly(options: Fly) -> int:
-    from rich.console import Console
-
-    console = Console(highlight=False)
+    console = open_console()
     place = options.place if options.world_file else f"{options.place}, seed {options.seed}"
     line = f"{options.pilot} flies {place}, in {options.engine}, barrier {options.barrier}"
     console.print(line, markup=False)
@@ -117,8 +118,7 @@ def _fly(options: Fly) -> int:
 def _prepared(options: Fly) -> tuple[World, LiquidPilot, Path]:
     """World, pilot and folder, all options checked."""
     at_least("--seed", options.seed, 0)
-    if options.gui and options.engine != "pybullet":
-        raise InputError("--gui: expected --engine pybullet with it, got twin")
+    display(options.gui, options.engine)
     folder = options.folder
     writable_folder("--out", folder)
     set_up_jax()
@@ -129,7 +129,7 @@ def _prepared(options: Fly) -> tuple[World, LiquidPilot, Path]:
     if options.world_file is not None:
         world = world_from_file(options.world_file, options.speed)
     else:
-        with option("--world"):
+        with fields(family="--world"):
             world = generate(options.world, options.seed, options.speed)
     with option(f"--pilot {options.pilot}"):
         pilot = load_pilot(options.pilot, options.barrier == "on", options.barrier_sees)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 import tyro
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from sim.world import World
 
 Options = TypeVar("Options")
@@ -36,6 +38,21 @@ def option(name: str) -> Generator[None]:
         raise InputError(f"{name}: {' '.join(str(error).split())}") from error
 
 
+@contextmanager
+def fields(**options: str) -> Generator[None]:
+    """Errors raised inside name a field first; say the option instead, the field's own by default.
+
+    Args:
+        options: by field, where the option is called differently.
+    """
+    try:
+        yield
+    except ValueError as error:
+        field, _, rest = " ".join(str(error).split()).partition(": ")
+        name = options.get(field, f"--{field.replace('_', '-')}")
+        raise InputError(f"{name}: {rest}") from error
+
+
 def at_least(name: str, value: float, least: float) -> None:
     """Refuse an option that is too small.
 
@@ -55,6 +72,13 @@ def complain(verb: str, error: InputError) -> int:
     """Say what is wrong with the input, and answer the exit code."""
     print(f"lnn-nav {verb}: {error}", file=sys.stderr)
     return BAD_INPUT
+
+
+def open_console() -> Console:
+    """Where the verbs write: as wide as the terminal, or 100 columns into a file."""
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 100)
 
 
 def set_up_jax() -> None:
@@ -81,6 +105,20 @@ def set_up_engine(name: str) -> None:
         except ImportError as error:
             missing = f"--engine: pybullet needs the extra [sim] of this package ({error})"
             raise InputError(missing) from error
+
+
+def display(gui: bool, engine: str) -> None:
+    """See that there is a window to open; without a display PyBullet ends the whole process.
+
+    Raises:
+        InputError: naming the option.
+    """
+    if not gui:
+        return
+    if engine != "pybullet":
+        raise InputError(f"--gui: expected --engine pybullet with it, got {engine}")
+    if sys.platform == "linux" and not os.environ.get("DISPLAY"):
+        raise InputError("--gui: expected a display (DISPLAY is not set), got none")
 
 
 def writable_folder(name: str, folder: Path) -> None:

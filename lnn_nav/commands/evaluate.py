@@ -1,0 +1,221 @@
+"""The verb `evaluate`: many missions, counted."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from lnn_nav.commands.shell import (
+    BAD,
+    GOOD,
+    INTERRUPTED,
+    InputError,
+    at_least,
+    complain,
+    fields,
+    open_console,
+    option,
+    parse,
+    set_up_engine,
+    set_up_jax,
+    world_from_file,
+    writable_folder,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sim.campaign import MissionName, Result, Terms
+    from sim.world import World
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Fly many missions and count: success, contacts, time, clearance.
+
+    Exit code 0: all missions were flown. 1: some could not be flown. 2: bad input.
+    """
+
+    pilot: str = "default"
+    """Who flies: default, straight-line, or the folder of a trained pilot."""
+    worlds: str = "forest,boulders,blocks,mixed"
+    """Families, with commas: forest, boulders, blocks, walls, mixed, dense_forest."""
+    world_file: Path | None = None
+    """A world file (JSON), flown in every mission instead of the families' worlds."""
+    first_seed: int = 1_000_000
+    """Each family's seeds run from here; training knows those below 1,000,000."""
+    missions: int = 200
+    """How many in all, split evenly among the families."""
+    speed: float | None = None
+    """Set speed [m/s]; each world's own if not given."""
+    density: float | None = None
+    """Multiplies the number of obstacles; 1 if not given."""
+    engine: Literal["pybullet", "twin"] = "pybullet"
+    """Physics: PyBullet, or its twin in jax."""
+    barrier: Literal["on", "off"] = "on"
+    """Whether the stopping-path barrier corrects the policy (rotor limits always hold)."""
+    barrier_sees: Literal["rays", "map"] = "rays"
+    """What the barrier knows: what the rays saw, or (for study) the true map."""
+    processes: int = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    """How many fly at a time; changes nothing but the wait."""
+    wind: float = 0.0
+    """Speed of the air [m/s], its direction drawn from the seed."""
+    mass_error: float = 0.0
+    """The true mass is off by this fraction, its sign drawn from the seed."""
+    range_noise: float = 0.0
+    """Standard deviation of a range, as a fraction of it."""
+    drop: float = 0.0
+    """Fraction of the rays' returns that are lost."""
+    jitter: float = 0.0
+    """Standard deviation of the time between two sights [s]."""
+    delay: float = 0.0
+    """Age of a sight when the pilot gets it [s]."""
+    json: Path | None = None
+    """File for the figures."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Evaluate.
+
+    Args:
+        arguments: of the command line; those of the process if None.
+
+    Returns:
+        Exit code.
+    """
+    options = parse(Evaluate, "evaluate", arguments)
+    try:
+        return _evaluate(options)
+    except InputError as error:
+        return complain("evaluate", error)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _evaluate(options: Evaluate) -> int:
+    console = open_console()
+    place = options.worlds if options.world_file is None else options.world_file
+    line = f"{options.pilot} flies {options.missions} missions in {place}, in {options.engine}"
+    console.print(f"{line}, barrier {options.barrier}", markup=False, soft_wrap=True)
+    missions, terms = _prepared(options)
+    from lnn_nav.store import load_pilot
+    from sim.campaign import run_campaign
+    from sim.tally import FAILED, tally
+
+    pilot = partial(load_pilot, options.pilot, options.barrier == "on", options.barrier_sees)
+    began = time.perf_counter()
+    with console.status("compiling the pilot", refresh_per_second=4) as status:
+        show = _teller(console, status.update)
+        results = run_campaign(missions, pilot, terms, processes=options.processes, progress=show)
+    sums = tally(results, time.perf_counter() - began)
+    _show(console, sums)
+    if options.json is not None:
+        _write(options.json, sums)
+        console.print(str(options.json), markup=False, soft_wrap=True)
+    return BAD if any(row["outcome"] == FAILED for row in sums["per_mission"]) else GOOD
+
+
+def _prepared(options: Evaluate) -> tuple[list[MissionName], Terms]:
+    """Missions and terms, all options checked, pilot and worlds tried."""
+    at_least("--missions", options.missions, 1)
+    at_least("--processes", options.processes, 1)
+    at_least("--first-seed", options.first_seed, 0)
+    if options.world_file is not None and options.density is not None:
+        raise InputError("--density: expected none with --world-file, got one")
+    if options.json is not None:
+        if options.json.is_dir():
+            raise InputError(f"--json: expected a file, got the folder {options.json}")
+        writable_folder("--json", options.json.parent)
+    set_up_jax()
+    set_up_engine(options.engine)
+    from lnn_nav.store import load_policy
+    from sim.campaign import Terms
+    from sim.sensors import Disturbance
+
+    names = ("wind", "mass_error", "range_noise", "drop", "jitter", "delay")
+    with fields():
+        disturbance = Disturbance(**{name: getattr(options, name) for name in names})
+    missions, world = _missions(options)
+    with option(f"--pilot {options.pilot}"):
+        load_policy(options.pilot)
+    speed, density = (None, None) if world else (options.speed, options.density)
+    return missions, Terms(options.engine, disturbance, speed, density, world)
+
+
+def _missions(options: Evaluate) -> tuple[list[MissionName], World | None]:
+    """What to fly; the first world of each family is tried."""
+    from sim.families import generate
+    from sim.mission import suite
+
+    first, count = options.first_seed, options.missions
+    if options.world_file is not None:
+        world = world_from_file(options.world_file, options.speed)
+        return [(options.world_file.stem, first + index) for index in range(count)], world
+    families = [name.strip() for name in options.worlds.split(",")]
+    with fields(family="--worlds", families="--worlds"):
+        missions = suite(families, first, count)
+        for family in families:
+            generate(family, first, options.speed, options.density)
+    return missions, None
+
+
+def _teller(console: Console, update: Callable[[str], object]) -> Callable[[Any, int, int], None]:
+    """One line a mission: a line that lives on a terminal, a line each elsewhere."""
+
+    def tell(result: Result, done: int, total: int) -> None:
+        text = f"{done:>{len(str(total))}}/{total}  {result.family} {result.seed}  "
+        if result.verdict is None:
+            console.print(f"{text}failed: {result.reason}", markup=False, soft_wrap=True)
+            return
+        judged = result.verdict
+        text += f"{judged.outcome.replace('_', ' ')} in {judged.time_s:.1f} s"
+        text += f", {judged.min_clearance_m:.2f} m clear"
+        if console.is_terminal:
+            update(text)
+        else:
+            console.print(text, markup=False, soft_wrap=True)
+
+    return tell
+
+
+def _show(console: Console, sums: dict[str, Any]) -> None:
+    """The figures as a small table: all missions, then each family."""
+    from rich.table import Table
+
+    columns = (
+        ("success %", "success", 100, 1),
+        ("contacts", "contacts", 1, 0),
+        ("timeouts", "timeouts", 1, 0),
+        ("limits", "limit_violations", 1, 0),
+        ("m/s", "mean_speed_mps", 1, 2),
+        ("time ratio", "time_ratio", 1, 2),
+        ("clear m", "min_clearance_m", 1, 3),
+        ("changed %", "interventions", 100, 1),
+    )
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("world", "missions", *(column[0] for column in columns)):
+        table.add_column(name, justify="left" if name == "world" else "right")
+    for world, figures in {"all": sums, **sums["per_world"]}.items():
+        cells = [
+            "-" if figures[key] is None else f"{scale * figures[key]:.{digits}f}"
+            for _, key, scale, digits in columns
+        ]
+        table.add_row(world, str(figures["missions"]), *cells)
+    console.print(table)
+    low, high = sums["success_ci95"]
+    interval = f"success 95 % interval {100 * low:.1f} to {100 * high:.1f} %"
+    console.print(f"{interval}; {sums['wall_s']:.0f} s", markup=False)
+
+
+def _write(path: Path, sums: dict[str, Any]) -> None:
+    from sim.files import write_atomically
+
+    text = json.dumps(sums, indent=1, allow_nan=False) + "\n"
+    with option("--json"):
+        write_atomically(path, lambda file: file.write(text.encode()))
