@@ -22,12 +22,15 @@ Agrawal and Sreenath, RSS 2017.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import no_type_check
+from typing import TypeAlias, no_type_check
 
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 from jax import Array
 from jaxtyping import Float
+
+AnyArray: TypeAlias = Array | np.ndarray
 
 EPSILON = 1e-9
 """Lengths below this have no direction [m]."""
@@ -93,12 +96,13 @@ class PathRows:
 
 def motion_of(
     braking: Braking,
-    position: Float[Array, "*batch n"],
-    velocity: Float[Array, "*batch n"],
-    acceleration: Float[Array, "*batch n"],
+    position: Float[AnyArray, "*batch n"],
+    velocity: Float[AnyArray, "*batch n"],
+    acceleration: Float[AnyArray, "*batch n"],
 ) -> Motion:
     """The virtual point and velocity of a body whose true acceleration is `acceleration`."""
-    return Motion(position + braking.lag * velocity, velocity + braking.lag * acceleration)
+    point = jnp.asarray(position + braking.lag * velocity)
+    return Motion(point, jnp.asarray(velocity + braking.lag * acceleration))
 
 
 def stop_point(braking: Braking, motion: Motion) -> Float[Array, "*batch n"]:
@@ -178,9 +182,9 @@ def path_rows(
     rows = _plane_rows(braking, motion, away, offset, barrier, rate)
     # A path that has sunk into the tube is about to hit: stop short of the obstacle first.
     halt = _halting_row(braking, motion, near, near_offset, rate)
-    second = tuple(
-        jnp.where(_like(sunk, ours), ours, theirs)
-        for ours, theirs in zip(halt, rows[1], strict=True)
+    second = (
+        jnp.where(sunk[..., None], halt[0], rows[1][0]),
+        jnp.where(sunk, halt[1], rows[1][1]),
     )
     return _stacked(rows[0], second, barrier)
 
@@ -314,11 +318,6 @@ def _norm(vector: Array) -> Array:
     square = jnp.sum(vector * vector, axis=-1)
     zero = square == 0
     return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, square)))
-
-
-def _like(flag: Array, value: Array) -> Array:
-    """Give a flag a trailing axis if the value has one."""
-    return flag[..., None] if value.ndim > flag.ndim else flag
 
 
 def _stacked(first: _Row, second: _Row, barrier: Array) -> PathRows:

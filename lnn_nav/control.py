@@ -13,7 +13,7 @@ from jax import Array
 from jaxtyping import Float
 
 from sim.airframe import Airframe
-from sim.state import State, rotate_inverse, safe_norm
+from sim.state import AnyArray, State, rotate_inverse, safe_norm
 from sim.twin import DAMPING
 
 
@@ -37,8 +37,9 @@ class AttitudeGains:
     max_thrust: float = 0.9
 
 
-def drag(velocity: Float[Array, "*batch 3"]) -> Float[Array, "*batch 3"]:
+def drag(velocity: Float[AnyArray, "*batch 3"]) -> Float[Array, "*batch 3"]:
     """Deceleration by the damping of the air [m/s^2], world frame, at `velocity` [m/s]."""
+    velocity = jnp.asarray(velocity)
     return DAMPING * (1 + safe_norm(velocity, keepdims=True)) * velocity
 
 

@@ -119,7 +119,7 @@ class Design:
         return _build(cls, data, "design")
 
 
-def _build(kind: type, data: object, where: str) -> Any:  # noqa: ANN401 - any dataclass
+def _build(kind: Any, data: object, where: str) -> Any:  # noqa: ANN401 - any dataclass
     """A dataclass from plain data, every key and type checked."""
     if not isinstance(data, dict):
         raise DesignError(f"{where}: expected an object, got {type(data).__name__}")
@@ -140,7 +140,7 @@ def _build(kind: type, data: object, where: str) -> Any:  # noqa: ANN401 - any d
 def _value(hint: Any, value: object, where: str) -> Any:  # noqa: ANN401 - any hint
     """One field's value from plain data."""
     if dataclasses.is_dataclass(hint):
-        return _build(typing.cast(type, hint), value, where)
+        return _build(hint, value, where)
     if typing.get_origin(hint) is tuple:
         if not isinstance(value, list | tuple):
             raise DesignError(f"{where}: expected a list, got {value!r}")

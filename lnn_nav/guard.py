@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import no_type_check
 
 import jax
@@ -86,13 +87,13 @@ def estimate(guard: Guard, state: State, tick: float) -> tuple[Guard, State, Boo
     learnt = guard.disturbance + tick / OBSERVER_TIME * surprise
     learnt = learnt / jnp.maximum(safe_norm(learnt) / LARGEST_DISTURBANCE, 1)
     use = sound & guard.primed
-    return guard.replace(disturbance=jnp.where(use, learnt, guard.disturbance)), body, sound
+    return replace(guard, disturbance=jnp.where(use, learnt, guard.disturbance)), body, sound
 
 
 def acceleration_of(airframe: Airframe, guard: Guard, state: State) -> Float[Array, " 3"]:
     """The drone's acceleration now [m/s^2], world frame: thrust, weight, drag, disturbance."""
     gravity = jnp.asarray([0.0, 0.0, airframe.gravity], guard.thrust.dtype)
-    pull = up_of(state.quaternion) * guard.thrust
+    pull = jnp.asarray(up_of(state.quaternion)) * guard.thrust
     return pull - gravity - drag(state.velocity) + guard.disturbance
 
 
@@ -103,7 +104,8 @@ def expect(
     lagged = jnp.where(guard.primed, guard.expected.lagged_quaternion, state.quaternion)
     now = twin.TwinState(state, lagged)
     push = airframe.mass * guard.disturbance
-    return guard.replace(
+    return replace(
+        guard,
         expected=twin.step(airframe, now, forces.astype(guard.thrust.dtype), tick, push),
         thrust=jnp.sum(forces).astype(guard.thrust.dtype) / airframe.mass,
         primed=jnp.ones((), bool),

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, TypeAlias, no_type_check
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx, struct
+from flax import nnx
 from jax import Array
-from jaxtyping import Bool, Float, Int
+from jax.core import Tracer
+from jaxtyping import Float
 
 from barriernet import Outcome
 from barriernet.backup import Motion, brake_control, hold_control, motion_of, stop_point
@@ -19,16 +20,14 @@ from lnn_nav.control import attitude_wrench
 from lnn_nav.design import Design
 from lnn_nav.guard import Guard, acceleration_of, blank_guard, estimate, expect, mended
 from lnn_nav.mapped import nearest_on_map
-from lnn_nav.policy import Goal, Policy, Wish
+from lnn_nav.memory import Memory, PilotWish, Task
+from lnn_nav.policy import Goal, Policy
 from lnn_nav.safety import barrier_rows, clip_forces, rotor_forces, stay_clear
+from lnn_nav.scan import Near, blank_scan, finite, nearest, remember
 from lnn_nav.straight import StraightLine
-from lnn_nav.scan import Near, Scan, blank_scan, finite, nearest, remember
 from sim.mission import Mission
-from sim.scene import Scene
 from sim.sensors import RayPattern, Sight
 from sim.state import State, safe_norm
-
-Record: TypeAlias = Mapping[str, Array]
 
 SLOW = 0.3
 """Virtual speed below which the backup holds its anchor instead of braking [m/s]."""
@@ -36,64 +35,6 @@ SLOW = 0.3
 
 class TimeStepError(ValueError):
     """A time step that is not positive and finite."""
-
-
-@no_type_check  # At run time only: jax also fills pytrees with axes and placeholders.
-@struct.dataclass
-class Task:
-    """What the mission asks for.
-
-    Attributes:
-        targets: points to reach in order [m], `[points, 3]`.
-        leg: index of the next one.
-        legs: how many there are.
-        radius: within which a point counts as reached [m].
-        speed: set speed [m/s].
-        bounds: lower and upper corner [m].
-        scene: the true map, only for the study mode that sees it; else None.
-    """
-
-    targets: Float[Array, "points 3"]
-    leg: Int[Array, ""]
-    legs: Int[Array, ""]
-    radius: Float[Array, ""]
-    speed: Float[Array, ""]
-    bounds: Float[Array, "2 3"]
-    scene: Scene | None
-
-
-@no_type_check  # At run time only: jax also fills pytrees with axes and placeholders.
-@struct.dataclass
-class Memory:
-    """Everything a pilot remembers.
-
-    Attributes:
-        neurons: of the policy's cell.
-        task: what the mission asks for.
-        scan: hit points of the last sights.
-        near: the balls that matter until the next sight.
-        guard: the safety half's memory.
-    """
-
-    neurons: Float[Array, " neurons"]
-    task: Task
-    scan: Scan
-    near: Near
-    guard: Guard
-
-
-@no_type_check  # At run time only: jax also fills pytrees with axes and placeholders.
-@struct.dataclass
-class PilotWish:
-    """What a thought hands to the ticks that follow it.
-
-    Attributes:
-        wish: of the policy; zeros where it was not finite.
-        sound: whether the policy, its memory and the state that it saw were finite.
-    """
-
-    wish: Wish
-    sound: Bool[Array, ""]
 
 
 class LiquidPilot:
@@ -135,7 +76,7 @@ class LiquidPilot:
         self.rays: RayPattern = design.rays
         self.sight_rate: float = design.sight_rate
         graph, params = nnx.split(policy)
-        self._think = jax.jit(partial(_think, design, graph, params, sees))
+        self._think = jax.jit(partial(_think, design, graph, params))
         self._act = jax.jit(partial(_act, design, barrier))
 
     def reset(self, mission: Mission) -> Memory:
@@ -174,7 +115,7 @@ class LiquidPilot:
         Raises:
             TimeStepError: if `dt` is not positive and finite.
         """
-        if not isinstance(dt, jax.core.Tracer) and not (np.isfinite(dt) and dt > 0):
+        if not isinstance(dt, Tracer) and not (np.isfinite(dt) and dt > 0):
             raise TimeStepError(f"dt: expected a positive finite time [s], got {dt}")
         return self._think(memory, sight, jnp.asarray(dt, jnp.float32))
 
@@ -194,14 +135,13 @@ class LiquidPilot:
         guard, forces, record = self._act(
             memory.near, memory.task.bounds, memory.guard, wish, state
         )
-        return memory.replace(guard=guard), forces, {**record, "neurons": memory.neurons}
+        return replace(memory, guard=guard), forces, {**record, "neurons": memory.neurons}
 
 
 def _think(
     design: Design,
     graph: Any,  # noqa: ANN401 - the static half of an nnx split
     params: Any,  # noqa: ANN401 - the other half
-    sees: str,
     memory: Memory,
     sight: Sight,
     dt: Array,
@@ -210,7 +150,7 @@ def _think(
     policy = nnx.merge(graph, params)
     sight, _ = finite(sight)
     _, state, sensed = estimate(memory.guard, _cast(sight.state, memory.guard), design.safety.tick)
-    sight = sight.replace(state=state)
+    sight = replace(sight, state=state)
     task = _next_leg(memory.task, state)
     goal = Goal(task.targets[task.leg], task.speed, task.bounds[1, 2])
     neurons, wish = policy(memory.neurons, sight, goal, dt)
@@ -219,12 +159,12 @@ def _think(
     neurons, wish = jax.tree.map(lambda leaf: jnp.where(sound, leaf, 0), (neurons, wish))
     scan = remember(design.scan, memory.scan, sight, dt)
     motion = _motion(design, memory.guard, state)
-    if sees == "map":
+    if task.scene is not None:
         near = nearest_on_map(design.scan, task.scene, design.safety.braking, motion)
     else:
         low = jax.tree.map(lambda leaf: leaf.astype(scan.points.dtype), motion)
         near = nearest(design.scan, scan, design.safety.braking, low)
-    memory = memory.replace(neurons=neurons, task=task, scan=scan, near=near)
+    memory = replace(memory, neurons=neurons, task=task, scan=scan, near=near)
     return memory, PilotWish(wish, sound)
 
 
@@ -241,7 +181,7 @@ def _act(
     airframe, tick = design.airframe, design.safety.tick
     guard, whole = mended(airframe, guard, _cast(state, guard))
     guard, state, sensed = estimate(guard, _cast(state, guard), tick)
-    wish = wish.replace(sound=wish.sound & whole & sensed)
+    wish = replace(wish, sound=wish.sound & whole & sensed)
     guard, acceleration, path = _stopping_path(design, barrier, near, bounds, guard, wish, state)
     yaw_rate = jnp.where(path["fallback"] > 0, 0, wish.wish.yaw_rate.astype(acceleration.dtype))
     command = acceleration - guard.disturbance
@@ -290,16 +230,20 @@ def _stopping_path(
     braking = brake_control(safety.braking, motion)
     backup = jnp.where(slow, hold_control(safety.braking, motion, anchor), braking)
     acceleration = jnp.where(fallback, backup, safe)
-    guard = guard.replace(anchor=anchor, holding=fallback)
-    return guard, acceleration, {
-        "acceleration_wish": wished,
-        "acceleration": acceleration,
-        "barrier": jnp.min(rows.barrier),
-        "gains": gains,
-        "slack": jnp.max(answer.slack),
-        "outcome_path": answer.outcome,
-        "fallback": fallback,
-    }
+    guard = replace(guard, anchor=anchor, holding=fallback)
+    return (
+        guard,
+        acceleration,
+        {
+            "acceleration_wish": wished,
+            "acceleration": acceleration,
+            "barrier": jnp.min(rows.barrier),
+            "gains": gains,
+            "slack": jnp.max(answer.slack),
+            "outcome_path": answer.outcome,
+            "fallback": fallback,
+        },
+    )
 
 
 def _motion(design: Design, guard: Guard, state: State) -> Motion:
@@ -316,7 +260,7 @@ def _next_leg(task: Task, state: State) -> Task:
     """Go on to the next point when the present one is reached."""
     gap = safe_norm(state.position - task.targets[task.leg].astype(state.position.dtype))
     passed = (gap < task.radius) & (task.leg + 1 < task.legs)
-    return task.replace(leg=task.leg + passed.astype(jnp.int32))
+    return replace(task, leg=task.leg + passed.astype(jnp.int32))
 
 
 def _cast(state: State, guard: Guard) -> State:

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from lnn_nav.cells import build_cell, neurons_within
 from lnn_nav.encoder import RingEncoder
 from sim.sensors import Sight
-from sim.state import State, rotate_inverse, safe_norm
+from sim.state import AnyArray, State, rotate_inverse, safe_norm
 
 FEATURES = 14
 """Numbers beside the rays that the encoder sees."""
@@ -157,7 +157,7 @@ class Policy(nnx.Module):
 def squash_ranges(
     ranges: Float[Array, "*batch rays"], max_range: float
 ) -> Float[Array, "*batch rays"]:
-    """Ranges [m] on a logarithmic scale: about +1.6 at contact, -0.4 at 8 m, equally fine anywhere."""
+    """Ranges [m] on a logarithmic scale: about +1.6 at contact, -0.4 at 8 m."""
     return -0.5 * jnp.log((ranges + 0.15) / (0.5 * max_range))
 
 
@@ -202,7 +202,7 @@ def heading_of(state: State) -> Float[Array, "*batch 2"]:
 
 
 def to_level(
-    heading: Float[Array, "*batch 2"], vector: Float[Array, "*batch 3"]
+    heading: Float[Array, "*batch 2"], vector: Float[AnyArray, "*batch 3"]
 ) -> Float[Array, "*batch 3"]:
     """World vector in the level frame that turns with the nose."""
     c, s = heading[..., 0], heading[..., 1]

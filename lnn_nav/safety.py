@@ -7,12 +7,14 @@ space that has been scanned. `rotor_forces` turns a wrench into forces that the 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import DTypeLike
 from jaxtyping import Float
 
 from barriernet import Outcome, Solution
@@ -64,7 +66,8 @@ class SafetyShape:
         self, airframe: Airframe, velocity: Float[Array, "*batch 3"]
     ) -> Float[Array, "*batch"]:
         """Radius of the tube around the path [m]."""
-        return airframe.collision_radius + self.margin + self.stretch * safe_norm(velocity)
+        still = airframe.collision_radius + self.margin
+        return still + self.stretch * jnp.asarray(safe_norm(velocity))
 
 
 def barrier_rows(
@@ -106,9 +109,7 @@ def barrier_rows(
     return join_rows(balls, planes)
 
 
-def stay_clear(
-    shape: SafetyShape, rows: PathRows, wish: Float[Array, " 3"]
-) -> Solution:
+def stay_clear(shape: SafetyShape, rows: PathRows, wish: Float[Array, " 3"]) -> Solution:
     """The acceleration nearest to the wish that meets every row, inside the box.
 
     Rows are soft at a high price, so that the answer to impossible demands is the least bad one;
@@ -164,9 +165,7 @@ def rotor_forces(
     return clip_forces(airframe, forces), answer
 
 
-def clip_forces(
-    airframe: Airframe, forces: Float[Array, "*batch 4"]
-) -> Float[Array, "*batch 4"]:
+def clip_forces(airframe: Airframe, forces: Float[Array, "*batch 4"]) -> Float[Array, "*batch 4"]:
     """The last word: hover force for what is not finite, then elementwise limits."""
     forces = jnp.where(jnp.isfinite(forces), forces, airframe.hover_force)
     return jnp.clip(forces, 0, airframe.max_force)
@@ -178,7 +177,7 @@ def _wrench_units(airframe: Airframe) -> Float[np.ndarray, " 4"]:
 
 
 def _attitude_rows(
-    shape: SafetyShape, airframe: Airframe, state: State, dtype: jnp.dtype
+    shape: SafetyShape, airframe: Airframe, state: State, dtype: DTypeLike
 ) -> tuple[Array, Array]:
     """Rows on the body torque [N m]: tilt (1) and rates about x and y (4)."""
     inertia = jnp.asarray(airframe.inertia, dtype)
@@ -190,7 +189,7 @@ def _attitude_rows(
     pole = jnp.asarray(20.0, dtype)
     free = -jnp.cross(spin, inertia * spin) / inertia
     lever = jnp.stack([-z[1], z[0], jnp.zeros((), dtype)])
-    tilt = z[2] - np.cos(shape.max_tilt)
+    tilt = z[2] - math.cos(shape.max_tilt)
     drift = jnp.cross(rate, spin)[2] + lever @ free
     tilt_bound = -(drift + 2 * pole * rate[2] + pole * pole * tilt)
     eye = jnp.eye(3, dtype=dtype)[:2]

@@ -9,7 +9,7 @@ and a limit to the distance that has been scanned at all, cover all space that w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import no_type_check
 
@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float, Int
 
 from barriernet.backup import Braking, Motion, distance_to_path
 from sim.sensors import RayPattern, Sight
-from sim.state import rotate
+from sim.state import AnyArray, rotate
 
 NOTHING = -1e3
 """Radius of a ball that is not there [m]."""
@@ -102,7 +102,7 @@ class Near:
 
 
 def blank_scan(
-    shape: ScanShape, position: Float[Array, " 3"], dtype: DTypeLike = jnp.float32
+    shape: ScanShape, position: Float[AnyArray, " 3"], dtype: DTypeLike = jnp.float32
 ) -> Scan:
     """Nothing scanned yet, seen from `position`."""
     size = (shape.sights, shape.pattern.count)
@@ -173,7 +173,5 @@ def nearest(shape: ScanShape, scan: Scan, braking: Braking, motion: Motion) -> N
 def finite(sight: Sight) -> tuple[Sight, Bool[Array, ""]]:
     """The sight with non-finite or negative ranges marked as lost, and whether any was."""
     good = jnp.isfinite(sight.ranges) & (sight.ranges >= 0)
-    mended = sight.replace(
-        ranges=jnp.where(good, sight.ranges, 0), valid=sight.valid & good
-    )
+    mended = replace(sight, ranges=jnp.where(good, sight.ranges, 0), valid=sight.valid & good)
     return mended, jnp.any(sight.valid & ~good)

@@ -1,4 +1,4 @@
-"""The straight-line policy: what a pilot without a network would do, and the barrier's adversary."""
+"""The straight-line policy: a pilot without a network, and the barrier's adversary."""
 
 from __future__ import annotations
 

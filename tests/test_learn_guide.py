@@ -73,9 +73,9 @@ def test_the_loss_of_a_perfect_flight_is_nearly_nothing_and_each_fault_costs() -
 
 
 def test_choosing_a_side_is_cheaper_than_the_middle() -> None:
-    """Half of the guides go left, half go right: going left must beat standing in front."""
-    shape = (24, 2)
-    sides = jnp.stack([jnp.full(24, 2.0), jnp.full(24, -2.0)], axis=1)
+    """Most guides go left, some go right: all the way left must beat less of it."""
+    shape = (24, 5)
+    sides = jnp.tile(jnp.asarray([2.0, 2.0, 2.0, -2.0, -2.0]), (24, 1))
     wished = jnp.zeros((*shape, 3)).at[..., 1].set(sides)
     rest = {
         "wished_velocity": wished,
@@ -87,8 +87,9 @@ def test_choosing_a_side_is_cheaper_than_the_middle() -> None:
     }
     left = jnp.zeros((*shape, 3)).at[..., 1].set(2.0)
     commit, _ = window_loss(LossWeights(), velocity=left, **rest)
-    dither, _ = window_loss(LossWeights(), velocity=jnp.zeros_like(left), **rest)
-    assert float(commit) < float(dither)
+    for share in (0.0, 0.2, 0.5, 0.8):
+        dither, _ = window_loss(LossWeights(), velocity=share * left, **rest)
+        assert float(commit) < float(dither)
 
 
 def flights(decay: float) -> tuple[FlightShape, object, TrainState]:

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
+from jax.typing import DTypeLike
 from jaxtyping import Float
 
 LECUN_SCALE, LECUN_SLOPE = 1.7159, 0.666
@@ -69,7 +70,7 @@ class CfC(nnx.Module):
         return memory, memory
 
 
-def _four_blocks(key: Array, shape: tuple[int, int], dtype: jnp.dtype) -> Array:
+def _four_blocks(key: Array, shape: tuple[int, int], dtype: DTypeLike) -> Array:
     """Xavier-uniform for each of the four heads on its own, not for the wide matrix."""
     blocks = [(shape[0], shape[1] // 4)] * 4
     draw = nnx.initializers.xavier_uniform()

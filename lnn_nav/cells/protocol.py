@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jax import Array
 from jaxtyping import Float
 
-ELAPSED = "*#batch"
-"""Shape of `dt`: a scalar or one value a batch element."""
 
-
+@runtime_checkable
 class Cell(Protocol):
     """A recurrent cell in continuous time.
 

@@ -68,7 +68,7 @@ def _line(progress: Progress) -> str:
     figures = progress.figures
     words = [f"{progress.phase:<16} {100 * min(progress.share, 1):5.1f} %"]
     words += [f"step {progress.iteration}"] if progress.iteration else []
-    for name in ("loss", "track", "pace", "arrived", "touched", "gradient"):
+    for name in ("loss", "progress", "pace", "arrived", "touched", "gradient"):
         if name in figures:
             words.append(f"{name} {figures[name]:.3g}")
     return "  ".join(words)

@@ -83,7 +83,7 @@ def build_courses(
             costs.append(np.asarray(solve(*part)))
             if tell:
                 tell(kind * each + min(first + AT_ONCE, each), len(FAMILIES) * each)
-        guide = Guide(np.concatenate(costs)[:each])
+        guide = Guide(jnp.asarray(np.concatenate(costs)[:each]))
         rows.append(Course(scene, guide, start, target))
     return jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *rows)
 
@@ -100,9 +100,7 @@ def _course(
     return scene, start, np.array(world.target, np.float32)
 
 
-def of_kind(
-    scene: Scene, kind: Int[Array, ""], function: Callable[[Scene], T]
-) -> T:
+def of_kind(scene: Scene, kind: Int[Array, ""], function: Callable[[Scene], T]) -> T:
     """Apply a function to a scene that has obstacles of one kind only, at the cost of one kind.
 
     Args:
@@ -147,7 +145,9 @@ def draw_start(
     spot = spots[jnp.argmax(free)]
     speed = jax.random.uniform(pace, (), minval=speeds[0], maxval=speeds[1])
     towards = course.target - spot
-    yaw = jnp.arctan2(towards[1], towards[0]) + jax.random.uniform(turn, (), minval=-1.2, maxval=1.2)
+    yaw = jnp.arctan2(towards[1], towards[0]) + jax.random.uniform(
+        turn, (), minval=-1.2, maxval=1.2
+    )
     ahead = jnp.stack([jnp.cos(yaw), jnp.sin(yaw), jnp.zeros(())])
     scatter = jax.random.normal(push, (3,)) * jnp.asarray([1.0, 1.0, 0.3])
     level = jnp.stack([jnp.zeros(()), jnp.zeros(()), jnp.sin(yaw / 2), jnp.cos(yaw / 2)])

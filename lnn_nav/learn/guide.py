@@ -18,7 +18,7 @@ from jax import Array
 from jaxtyping import Float
 
 from sim.scene import Scene, obstacle_distance
-from sim.state import safe_norm
+from sim.state import AnyArray, safe_norm
 
 FAR = 1e4
 
@@ -87,7 +87,7 @@ def guide_to(grid: GuideGrid, scene: Scene, target: Float[Array, " 3"]) -> Guide
 def way(
     grid: GuideGrid,
     guide: Guide,
-    position: Float[Array, " 3"],
+    position: Float[AnyArray, " 3"],
     target: Float[Array, " 3"],
 ) -> Float[Array, " 3"]:
     """Unit vector of the cheapest way on from a position; straight to the target near it."""

@@ -17,26 +17,26 @@ class LossWeights:
     """Weights of the parts; the parts are written in `window_loss`.
 
     Attributes:
-        track: velocity against the guide's, averaged over `average` thoughts.
+        progress: speed along the guide's way that is missing; see `_progress`.
+        excess: squared speed above the set speed.
         near: clearance below `comfort` [m], times the closing speed.
         touch: clearance below a few centimetres.
         effort: squared wished acceleration.
         jerk: squared change of the wish.
         corrected: squared difference that the barrier made.
         edge: leaving the bounds.
-        mode: speed error from which on more error hardly costs more [m/s]; see `_mode_seeking`.
         average: thoughts over which velocities are averaged.
         comfort: clearance that costs nothing [m].
     """
 
-    track: float = 1.0
+    progress: float = 1.0
+    excess: float = 2.0
     near: float = 9.0
     touch: float = 3.0
     effort: float = 0.01
     jerk: float = 0.002
     corrected: float = 0.02
     edge: float = 4.0
-    mode: float = 0.8
     average: int = 12
     comfort: float = 0.6
 
@@ -64,13 +64,16 @@ def window_loss(
         alive: 1 until the target is reached, 0 after.
     """
     count = jnp.maximum(jnp.sum(alive), 1)
-    gap = safe_norm(_moving_mean(velocity - wished_velocity, weights.average))
+    progress, excess = _progress(
+        _moving_mean(velocity, weights.average), _moving_mean(wished_velocity, weights.average)
+    )
     closing = jnp.clip(clearance[:-1] - clearance[1:], 0) * 24
     closing = jnp.concatenate([closing, closing[-1:]])
     urgency = jnp.maximum(jax.lax.stop_gradient(closing), 0.3)
     change = wish[1:] - wish[:-1]
     parts = {
-        "track": _mean(_mode_seeking(gap, weights.mode), alive, count),
+        "progress": _mean(progress, alive, count),
+        "excess": _mean(excess**2, alive, count),
         "near": _mean(urgency * jnp.clip(weights.comfort - clearance, 0) ** 2, alive, count),
         "touch": _mean(urgency * jax.nn.softplus(-25 * (clearance - 0.08)), alive, count),
         "effort": _mean(jnp.sum(wish**2, axis=-1), alive, count),
@@ -82,12 +85,16 @@ def window_loss(
     return total, parts
 
 
-def _mode_seeking(error: Array, scale: float) -> Array:
-    """Cauchy's loss: where the guide goes left or right for reasons that nobody can see from here,
+def _progress(velocity: Array, wished: Array) -> tuple[Array, Array]:
+    """Missing speed along the wished direction, and speed in excess of the wished one [m/s].
 
-    a quadratic loss would teach to fly at the middle of the obstacle; this one, to choose a side.
+    Linear in the velocity on purpose. Where the guide goes left or right for reasons that nobody
+    can see from here, a distance between velocities is least somewhere in the middle, standing in
+    front of the obstacle; a linear loss is least at full speed to the likelier side.
     """
-    return 0.5 * scale**2 * jnp.log1p((error / scale) ** 2)
+    speed, flown = jnp.asarray(safe_norm(wished)), jnp.asarray(safe_norm(velocity))
+    along = jnp.sum(velocity * wished, axis=-1) / jnp.maximum(speed, 1e-3)
+    return speed - along, jnp.clip(flown - speed, 0)
 
 
 def _mean(x: Array, alive: Array, count: Array) -> Array:

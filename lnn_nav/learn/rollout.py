@@ -8,7 +8,7 @@ Intelligence 2025), and each thought is recomputed in the backward pass, only it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, no_type_check
 
 import jax
@@ -31,7 +31,7 @@ from sim.airframe import CF2X, Airframe
 from sim.scene import Scene, ray_distance, signed_distance
 from sim.sensors import RayPattern, Sight
 from sim.state import State, rotate, safe_norm, up_of
-from sim.twin import TwinState, start, step
+from sim.twin import TwinState, step
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def fly_window(
 
     def think(carry: tuple[Flyer, Scan], _: None) -> tuple[tuple[Flyer, Scan], dict[str, Array]]:
         flyer, scan = carry
-        flyer = flyer.replace(twin=_decayed(flyer.twin, shape.decay))
+        flyer = replace(flyer, twin=_decayed(flyer.twin, shape.decay))
         body = flyer.twin.body
         ranges = _rays(shape, kind, course.scene, jax.lax.stop_gradient(body))
         ranges = checkpoint_name(ranges, "rays")
@@ -126,7 +126,7 @@ def fly_window(
             wished = _behind_barrier(shape, course.scene, scan, flyer, wish)
             corrected = jnp.sum((wished - wish.acceleration) ** 2)
         twin, thrust = _physics(shape, flyer.twin, wished, wish.yaw_rate)
-        flyer = flyer.replace(twin=twin, neurons=neurons, thrust=thrust)
+        flyer = replace(flyer, twin=twin, neurons=neurons, thrust=thrust)
         return (flyer, scan), _measure(shape, kind, course, flyer, wish.acceleration, corrected)
 
     policy_saves = jax.checkpoint_policies.save_only_these_names("rays")
@@ -165,7 +165,7 @@ def loss_of(
     touched = jnp.any((flown["clearance"] < 0) & ~reached, axis=0)
     lost = jnp.any((flown["edge"] < -0.3) & ~reached, axis=0)
     arrived = reached[-1] & ~touched
-    flyers = flyers.replace(done=reached[-1] | touched | lost, age=flyers.age + shape.steps)
+    flyers = replace(flyers, done=reached[-1] | touched | lost, age=flyers.age + shape.steps)
     figures = {
         **parts,
         "arrived": jnp.sum(arrived),
@@ -185,7 +185,11 @@ def _rays(shape: FlightShape, kind: Array, scene: Scene, body: State) -> Array:
 
 
 def _behind_barrier(
-    shape: FlightShape, scene: Scene, scan: Scan, flyer: Flyer, wish: Any  # noqa: ANN401
+    shape: FlightShape,
+    scene: Scene,
+    scan: Scan,
+    flyer: Flyer,
+    wish: Any,  # noqa: ANN401
 ) -> Array:
     """The wish after the stopping-path filter, with its gradient."""
     body = flyer.twin.body
@@ -223,7 +227,7 @@ def _measure(
     inside = jnp.minimum(body.position - low, high - body.position)
     distance = of_kind(course.scene, kind, lambda scene: signed_distance(scene, body.position))
     return {
-        "velocity": body.velocity,
+        "velocity": jnp.asarray(body.velocity),
         "wished_velocity": jax.lax.stop_gradient(direction * flyer.speed),
         "clearance": distance - shape.airframe.collision_radius,
         "edge": jnp.min(inside, axis=-1),
@@ -235,6 +239,4 @@ def _measure(
 
 def _decayed(twin: TwinState, decay: float) -> TwinState:
     """The same state with a smaller gradient."""
-    return jax.tree.map(
-        lambda leaf: decay * leaf + (1 - decay) * jax.lax.stop_gradient(leaf), twin
-    )
+    return jax.tree.map(lambda leaf: decay * leaf + (1 - decay) * jax.lax.stop_gradient(leaf), twin)

@@ -136,9 +136,7 @@ def learning_rate(schedule: Schedule, progress: Float[Array, ""]) -> Float[Array
     return schedule.rate * rise * 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(progress, 0, 1)))
 
 
-def _renew(
-    schedule: Schedule, courses: Course, kind: Array, flyers: Flyer, key: Array
-) -> Flyer:
+def _renew(schedule: Schedule, courses: Course, kind: Array, flyers: Flyer, key: Array) -> Flyer:
     """Begin a new flight wherever one is over."""
     batch, each = flyers.done.shape[0], courses.target.shape[0]
     where, how = jax.random.split(key)

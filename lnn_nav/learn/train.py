@@ -6,7 +6,7 @@ import dataclasses
 import json
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ from lnn_nav.design import Design
 from lnn_nav.learn.config import TrainConfig, TrainError
 from lnn_nav.learn.courses import Course, build_courses
 from lnn_nav.learn.rollout import FlightShape
-from lnn_nav.learn.step import Schedule, TrainState, first_state, train_step
+from lnn_nav.learn.step import Schedule, first_state, train_step
 from lnn_nav.policy import Policy
 from lnn_nav.store import load_tree, save_pilot, save_tree
 from sim.files import write_atomically
@@ -190,7 +190,7 @@ def design_of(config: TrainConfig) -> Design:
 
 
 @contextmanager
-def _interrupt() -> Iterator[Callable[[], bool]]:
+def _interrupt() -> Generator[Callable[[], bool]]:
     """Turn the first Ctrl-C or SIGTERM into a flag; a second one ends the program."""
     caught: list[int] = []
 
