@@ -154,7 +154,7 @@ def fly(
 
 
 def pad_of(world: World) -> Counts:
-    """Entries of each kind of obstacle: 8, 96, 192, 384...
+    """Entries of each kind of obstacle: 8 where there is none, else 96, 192, 384...
 
     So few sizes that the worlds of a family nearly always share one compiled program, and given by
     the world alone, so that a flight has the same bits whatever was flown before it.
@@ -167,7 +167,7 @@ def pad_of(world: World) -> Counts:
 
 
 def _roomy(count: int) -> int:
-    return 8 if count <= 8 else 96 << max(0, math.ceil(math.log2(count / 96)))
+    return 8 if count == 0 else 96 << max(0, math.ceil(math.log2(count / 96)))
 
 
 def _engine(
