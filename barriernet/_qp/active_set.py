@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
-from barriernet._qp.dense import backward, factor_rows, forward, solve
+from barriernet._qp.dense import orthonormal
 from barriernet._qp.scaling import ScaledQP
 
 NONE = -1
@@ -228,16 +228,13 @@ def _rates(
     eps = jnp.finfo(weight.dtype).eps
     idle = jnp.where(state.used, 0.0, 1.0).astype(weight.dtype)
     root = jnp.sqrt(weight)
-    stack = jnp.concatenate([problem.root, problem.A * root[:, None]])
-    chol, basis = factor_rows(stack)
-    normals = state.normals(problem.C)
-    columns = forward(chol, jnp.concatenate([candidate.normal[:, None], normals.T], axis=1))
-    pull, held = columns[:, 0], columns[:, 1:]
-    gram, _ = factor_rows(jnp.concatenate([held, jnp.diag(idle)]))
-    slot = solve(gram, held.T @ pull)
+    white, basis = orthonormal(jnp.concatenate([problem.root, problem.A * root[:, None]]))
+    pull, held = candidate.normal @ white, (state.normals(problem.C) @ white).T
+    inner, _ = orthonormal(jnp.concatenate([held, jnp.diag(idle)]))
+    slot = inner @ ((pull @ held) @ inner)
     free = pull - held @ slot
     # Once more, so that what is left of a dependent candidate is rounding and nothing else.
-    again = solve(gram, held.T @ free)
+    again = inner @ ((free @ held) @ inner)
     slot, free = slot + again, free - held @ again
     closing = free @ free
     # A hard candidate that depends on the slots cannot move x, only shift their multipliers.
@@ -245,7 +242,7 @@ def _rates(
     dependent = full | (closing <= (256 * eps) ** 2 * (pull @ pull))
     free = jnp.where(dependent, 0, free)
     return Rates(
-        x=backward(chol, free),
+        x=white @ free,
         # weight A x, but without the digits that product loses on stiff rows
         soft=-root * (basis[problem.q.shape[0] :] @ free),
         slot=jnp.where(state.used, -slot, 0),

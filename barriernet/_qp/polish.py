@@ -16,7 +16,7 @@ from flax import struct
 from jaxtyping import Array, Bool, Float
 
 from barriernet._qp.active_set import ActiveSet
-from barriernet._qp.dense import backward, factor_rows, forward, solve
+from barriernet._qp.dense import orthonormal
 from barriernet._qp.scaling import ScaledQP
 
 
@@ -70,19 +70,19 @@ class Conditions:
         """
         fixed = jax.lax.stop_gradient(self)
         springs = jnp.sqrt(1 / fixed.give)
-        chol, basis = factor_rows(jnp.concatenate([root, fixed.A * springs[:, None]]))
+        white, basis = orthonormal(jnp.concatenate([root, fixed.A * springs[:, None]]))
         basis = basis[root.shape[0] :]
-        held = forward(chol, fixed.normals.T)
-        gram, _ = factor_rows(jnp.concatenate([held, jnp.diag(fixed.idle)]))
+        held = (fixed.normals @ white).T
+        inner, _ = orthonormal(jnp.concatenate([held, jnp.diag(fixed.idle)]))
 
         def once(right: Float[Array, " m"]) -> Float[Array, " m"]:
             force, short, off = self._split(right)
             stretched = springs * short
-            pulled = forward(chol, force) + stretched @ basis
-            z = solve(gram, held.T @ pulled - off)
+            pulled = force @ white + stretched @ basis
+            z = inner @ ((pulled @ held - off) @ inner)
             pulled = pulled - held @ z
             y = springs * (basis @ pulled - stretched)
-            return jnp.concatenate([backward(chol, pulled), y, z])
+            return jnp.concatenate([white @ pulled, y, z])
 
         def invert(
             multiply: Callable[[Array], Array], right: Float[Array, " m"]

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
-from barriernet._qp.dense import factor, solve, upper
+from barriernet._qp.dense import whiten
 from barriernet._qp.problem import QP, Outcome
 
 
@@ -98,8 +98,8 @@ def examine(asked: QP) -> Examination:
     stretch, blank = _row_length(asked.A)
     soft = jnp.isfinite(asked.weight)
     price = jnp.where(soft, asked.weight, 1) * stretch * stretch
-    chol = factor(asked.P)
-    start = -solve(chol, asked.q)
+    white, root, convex = whiten(asked.P)
+    start = -white @ (asked.q @ white)
 
     # Written so that a NaN, which compares as False, fails.
     finite = jnp.concatenate(
@@ -113,12 +113,12 @@ def examine(asked: QP) -> Examination:
             ~jnp.isnan(asked.weight),
             _moderate(price, limit) & _moderate(jnp.where(soft, asked.weight, 1), limit)
             | (asked.weight <= 0),
-            (jnp.abs(start) <= limit) | ~chol.positive,
+            (jnp.abs(start) <= limit) | ~convex,
         ]
     )
-    valid = jnp.concatenate(
-        [asked.lower <= asked.upper, asked.weight > 0, chol.positive[None]]
-    ) & jnp.all(jnp.diagonal(asked.P) >= 1 / limit)
+    valid = jnp.concatenate([asked.lower <= asked.upper, asked.weight > 0, convex[None]]) & jnp.all(
+        jnp.diagonal(asked.P) >= 1 / limit
+    )
     kind = jnp.where(jnp.all(valid), int(Outcome.SOLVED), int(Outcome.INVALID))
     refused = jnp.where(jnp.all(finite), kind, int(Outcome.NONFINITE)).astype(jnp.int32)
     sound = refused == int(Outcome.SOLVED)
@@ -126,7 +126,7 @@ def examine(asked: QP) -> Examination:
         refused=refused,
         stretch=jnp.where(sound & ~blank, stretch, 1),
         blank=blank,
-        root=jnp.where(sound, upper(chol), jnp.eye(size, dtype=dtype)),
+        root=jnp.where(sound, root, jnp.eye(size, dtype=dtype)),
         start=jnp.where(sound, start, 0),
     )
 
