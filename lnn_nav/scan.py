@@ -27,6 +27,9 @@ from sim.state import AnyArray, rotate
 NOTHING = -1e3
 """Radius of a ball that is not there [m]."""
 
+LONG_AGO = 1e3
+"""Age of what was never seen [s]."""
+
 
 @dataclass(frozen=True)
 class ScanShape:
@@ -39,6 +42,8 @@ class ScanShape:
         gap_share: share of a ray's cell that counts as occupied around a hit.
         ageing: growth of a ball [m/s].
         range_noise: declared standard deviation of a range, as a fraction of it; twice counts.
+        patience: a ray that returned nothing for longer is blind [s]; with half of them blind,
+            nothing counts as scanned.
     """
 
     pattern: RayPattern
@@ -47,6 +52,7 @@ class ScanShape:
     gap_share: float = 1.0
     ageing: float = 0.02
     range_noise: float = 0.0
+    patience: float = 0.25
 
     @cached_property
     def patch_rays(self) -> Int[np.ndarray, "patches width"]:
@@ -71,13 +77,15 @@ class Scan:
     Attributes:
         points: [m], world frame, `[sights, rays, 3]`.
         radii: of the ball around each point [m], negative for nothing, `[sights, rays]`.
+        age: time since each ray returned anything [s].
         origin: where the newest sight was taken [m].
-        reach: how far from there space has been scanned [m]; 0 before the first sight.
+        reach: how far from there space has been scanned [m]; 0 before the first sight, and blind.
         cursor: which sight is overwritten next.
     """
 
     points: Float[Array, "sights rays 3"]
     radii: Float[Array, "sights rays"]
+    age: Float[Array, " rays"]
     origin: Float[Array, " 3"]
     reach: Float[Array, ""]
     cursor: Int[Array, ""]
@@ -110,6 +118,7 @@ def blank_scan(
     return Scan(
         points=jnp.broadcast_to(origin, (*size, 3)),
         radii=jnp.full(size, NOTHING, dtype),
+        age=jnp.full(size[1:], LONG_AGO, dtype),
         origin=origin,
         reach=jnp.zeros((), dtype),
         cursor=jnp.zeros((), jnp.int32),
@@ -133,8 +142,8 @@ def remember(shape: ScanShape, scan: Scan, sight: Sight, dt: Array | float) -> S
     hit = sight.valid & (ranges < shape.pattern.max_range)
     cell = jnp.asarray(shape.pattern.cell_radius, dtype)
     radii = ranges * (shape.gap_share * cell + 2 * shape.range_noise)
-    # A sight that lost most of its rays has scanned nothing new.
-    scanned = jnp.mean(sight.valid.astype(dtype)) >= 0.5
+    age = jnp.where(sight.valid, 0, scan.age + jnp.asarray(dt, dtype))
+    scanned = jnp.mean((age <= shape.patience).astype(dtype)) >= 0.5
     aged = scan.radii + jnp.asarray(dt, dtype) * shape.ageing
     last = (scan.cursor - 1) % shape.sights
     points = jnp.where(sight.valid[:, None], origin + ranges[:, None] * world, scan.points[last])
@@ -142,8 +151,9 @@ def remember(shape: ScanShape, scan: Scan, sight: Sight, dt: Array | float) -> S
     return Scan(
         points=scan.points.at[scan.cursor].set(points),
         radii=aged.at[scan.cursor].set(radii),
-        origin=jnp.where(scanned, origin, scan.origin),
-        reach=jnp.where(scanned, shape.pattern.max_range, scan.reach),
+        age=age,
+        origin=jnp.where(jnp.any(sight.valid), origin, scan.origin),
+        reach=jnp.where(scanned, jnp.asarray(shape.pattern.max_range, dtype), 0),
         cursor=(scan.cursor + 1) % shape.sights,
     )
 
