@@ -1,0 +1,242 @@
+"""solve_qp on problems that break solvers: never a NaN, never outside the bounds, never silent."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from barriernet_oracle import optimality_violation, random_problem, stacked
+
+from barriernet import Outcome, solve_qp
+
+COUNT = 64
+P_, Q, A_, B, LOWER, UPPER, WEIGHT = range(7)
+solve_batch = jax.jit(jax.vmap(solve_qp))
+
+
+def total(*problem):
+    solution = solve_qp(*problem)
+    return jnp.sum(solution.x) + jnp.sum(solution.slack) + 1e-3 * jnp.sum(solution.multipliers)
+
+
+gradients = jax.jit(jax.vmap(jax.grad(total, argnums=tuple(range(7)))))
+
+
+def draw(hard=0.0, contradictory=0.3):
+    rng = np.random.default_rng(2)
+    problems = [
+        random_problem(rng, 4, 16, hard=hard, contradictory=contradictory) for _ in range(COUNT)
+    ]
+    return [np.array(part) for part in stacked(problems)]
+
+
+def inside(problem, x):
+    """In the bounds, compared as numpy does: subnormal numbers count."""
+    return bool(np.all((np.asarray(x) >= problem[LOWER]) & (np.asarray(x) <= problem[UPPER])))
+
+
+def checked(problem, outcome, dtype=np.float64):
+    """Solve, and hold every lane to the outcome and to what is promised for any outcome."""
+    problem = tuple(np.asarray(part, dtype) for part in problem)
+    solution = jax.tree.map(np.asarray, solve_batch(*problem))
+    assert np.all(np.isfinite(solution.x)) and inside(problem, solution.x)
+    assert np.all(solution.slack >= 0) and np.all(solution.multipliers >= 0)
+    assert np.all(np.isfinite(solution.slack)) and np.all(np.isfinite(solution.multipliers))
+    assert set(solution.outcome.tolist()) == {int(outcome)}
+    for part in gradients(*problem):
+        assert np.all(np.isfinite(part))
+        if outcome != Outcome.SOLVED:
+            assert np.all(np.asarray(part) == 0)
+    if outcome == Outcome.SOLVED:
+        tolerance = 1e-9 if dtype == np.float64 else 1e-4
+        for i, one in enumerate(zip(*problem, strict=True)):
+            parts = solution.x[i], solution.slack[i], solution.multipliers[i]
+            assert optimality_violation(one, *parts) <= tolerance
+    return solution
+
+
+def test_a_wish_a_million_times_too_large():
+    problem = draw()
+    problem[Q] *= 1e6
+    checked(problem, Outcome.SOLVED)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("part", [P_, Q, A_, B])
+def test_one_number_that_is_none(part, bad):
+    problem = draw()
+    problem[part].reshape(COUNT, -1)[:, 0] = bad
+    solution = checked(problem, Outcome.NONFINITE)
+    zero = np.clip(0.0, problem[LOWER], problem[UPPER])
+    np.testing.assert_array_equal(solution.x, zero)
+    assert not solution.active.any()
+
+
+def test_bad_bounds_and_weights():
+    for part, value, outcome in (
+        (LOWER, np.inf, Outcome.NONFINITE),
+        (UPPER, -np.inf, Outcome.NONFINITE),
+        (LOWER, np.nan, Outcome.NONFINITE),
+        (WEIGHT, np.nan, Outcome.NONFINITE),
+        (WEIGHT, 0.0, Outcome.INVALID),
+        (WEIGHT, -1.0, Outcome.INVALID),
+    ):
+        problem = draw()
+        problem[part][:, 0] = value
+        solution = solve_batch(*problem)
+        assert np.all(np.asarray(solution.outcome) == outcome)
+        assert np.all(np.isfinite(solution.x))
+    problem = draw()
+    problem[LOWER][:, 0], problem[UPPER][:, 0] = 1.0, -1.0
+    assert np.all(np.asarray(solve_batch(*problem).outcome) == Outcome.INVALID)
+
+
+def test_cost_that_is_not_convex():
+    problem = draw()
+    problem[P_][:, 0, 0] = -1.0
+    checked(problem, Outcome.INVALID)
+    problem[P_][:] = 0.0
+    checked(problem, Outcome.INVALID)
+
+
+def test_duplicate_rows():
+    problem = draw(hard=0.2)
+    problem[A_][:, 8:] = problem[A_][:, :8]
+    problem[B][:, 8:] = problem[B][:, :8]
+    problem[WEIGHT][:, 8:] = problem[WEIGHT][:, :8]
+    keep = np.asarray(solve_batch(*problem).outcome) == Outcome.SOLVED
+    assert keep.sum() > COUNT / 2
+    fill = np.resize(np.flatnonzero(keep), COUNT)
+    checked([part[fill] for part in problem], Outcome.SOLVED)
+
+
+def test_parallel_rows_that_contradict_each_other():
+    problem = draw()
+    problem[A_][:, 8:] = -2 * problem[A_][:, :8]
+    problem[B][:, 8:] = 2 * (1 - problem[B][:, :8])
+    solution = checked(problem, Outcome.SOLVED)
+    assert np.all(solution.slack[:, :8] + solution.slack[:, 8:] / 2 > 0.9)
+    problem[WEIGHT][:] = np.inf
+    checked(problem, Outcome.INFEASIBLE)
+
+
+def test_rows_of_zeros():
+    problem = draw()
+    problem[A_][:], problem[B][:] = 0.0, 1.0
+    solution = checked(problem, Outcome.SOLVED)
+    np.testing.assert_allclose(solution.slack, 1.0, rtol=1e-15)
+    np.testing.assert_allclose(solution.multipliers[:, :16], problem[WEIGHT], rtol=1e-15)
+    problem[WEIGHT][:, 3] = np.inf
+    checked(problem, Outcome.INFEASIBLE)
+    problem[B][:] = -1.0
+    checked(problem, Outcome.SOLVED)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_in_any_unit(dtype):
+    """Row, right side and slack in other units, from 1e-6 to 1e6: the same x."""
+    problem = draw()
+    unit = 10.0 ** np.random.default_rng(3).uniform(-6, 6, (COUNT, 16))
+    solution = checked(problem, Outcome.SOLVED, dtype)
+    problem[A_] *= unit[:, :, None]
+    problem[B] *= unit
+    problem[WEIGHT] /= unit**2
+    scaled = checked(problem, Outcome.SOLVED, dtype)
+    tolerance = 1e-11 if dtype == np.float64 else 1e-3
+    np.testing.assert_allclose(scaled.x, solution.x, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(scaled.slack / unit, solution.slack, rtol=0.01, atol=tolerance)
+
+
+def test_rows_ten_thousand_times_too_long_or_a_million_times_too_short():
+    for factor in (1e4, 1e-6):
+        problem = draw()
+        problem[A_] *= factor
+        checked(problem, Outcome.SOLVED)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_every_row_violated(dtype):
+    problem = draw()
+    problem[B] += 5
+    checked(problem, Outcome.SOLVED, dtype)
+
+
+def test_a_bound_that_leaves_no_room():
+    problem = draw()
+    problem[LOWER][:, 1] = problem[UPPER][:, 1] = 0.3
+    solution = checked(problem, Outcome.SOLVED)
+    np.testing.assert_array_equal(solution.x[:, 1], 0.3)
+    problem[LOWER][:] = problem[UPPER][:] = np.random.default_rng(4).normal(size=(COUNT, 4))
+    solution = checked(problem, Outcome.SOLVED)
+    np.testing.assert_array_equal(solution.x, problem[LOWER])
+
+
+def test_no_bounds_at_all():
+    problem = draw()
+    problem[LOWER][:], problem[UPPER][:] = -np.inf, np.inf
+    checked(problem, Outcome.SOLVED)
+
+
+def test_all_rows_through_one_vertex():
+    problem = draw(hard=0.3)
+    wish = -np.linalg.solve(problem[P_], problem[Q][..., None])[..., 0]
+    corner = np.clip(wish, problem[LOWER], problem[UPPER])
+    problem[B] = np.einsum("bkn,bn->bk", problem[A_], corner)
+    checked(problem, Outcome.SOLVED)
+
+
+def test_hard_rows_as_pairs_of_equalities():
+    problem = draw(contradictory=0.0)
+    problem[A_][:, 2:4] = -problem[A_][:, :2]
+    problem[B][:, 2:4] = -problem[B][:, :2]
+    problem[WEIGHT][:, :4] = np.inf
+    problem[LOWER][:], problem[UPPER][:] = -np.inf, np.inf
+    solution = checked(problem, Outcome.SOLVED)
+    held = np.einsum("bkn,bn->bk", problem[A_][:, :2], solution.x)
+    np.testing.assert_allclose(held, problem[B][:, :2], rtol=1e-12, atol=1e-12)
+
+
+def random_bits(rng, *shape):
+    return rng.integers(0, 2**32, shape, dtype=np.uint32).view(np.float32)
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_any_bit_pattern_stays_inside_the_bounds(everything):
+    """100,000 problems whose bounds and wish (or whose every number) are random bits."""
+    rng, count = np.random.default_rng(6), 100_000
+    lower, upper = random_bits(rng, 2, count, 3)
+    lower, upper = np.nan_to_num([lower, upper], nan=0.0, posinf=np.inf, neginf=-np.inf)
+    lower, upper = np.minimum(lower, upper), np.maximum(lower, upper)
+    if everything:
+        P, A = random_bits(rng, count, 3, 3), random_bits(rng, count, 4, 3)
+        b, weight = random_bits(rng, 2, count, 4)
+    else:
+        P = np.broadcast_to(np.eye(3, dtype=np.float32), (count, 3, 3))
+        A = rng.normal(size=(count, 4, 3)).astype(np.float32)
+        b, weight = A[:, :, 0], np.full((count, 4), 1e3, np.float32)
+    problem = P, random_bits(rng, count, 3), A, b, lower, upper, weight
+    solution = jax.tree.map(np.asarray, solve_batch(*problem))
+    assert solution.x.dtype == np.float32
+    assert np.all(np.isfinite(solution.x))
+    # No x is inside bounds that are both the same infinity.
+    possible = (lower < np.inf) & (upper > -np.inf)
+    assert np.all((solution.x >= lower) | ~possible)
+    assert np.all((solution.x <= upper) | ~possible)
+    if not everything:
+        assert (solution.outcome == Outcome.SOLVED).sum() > 10_000
+    few = tuple(part[:2000] for part in problem)
+    for part in gradients(*few):
+        assert np.all(np.isfinite(part))
+
+
+def test_clipping_in_the_compiler_would_not_do():
+    """Negative control: compiled comparisons flush subnormal bounds, and let x outside."""
+    lower = np.full(8, 1e-40, np.float32)
+    clipped = np.asarray(jax.jit(jnp.clip)(np.zeros(8, np.float32), lower, 1 + lower))
+    one, none = np.ones(1, np.float32), np.zeros((0, 1), np.float32)
+    solution = jax.jit(solve_qp)(
+        one[:, None], -0 * one, none, none[:, 0], lower[:1], one, none[:, 0]
+    )
+    assert np.all(clipped < lower)
+    assert np.asarray(solution.x) >= lower[:1]
