@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -135,3 +136,22 @@ def plain() -> Plain:
 def frail(raises_at: float, dies_at: float) -> Frail:
     """For campaigns."""
     return Frail(raises_at, dies_at)
+
+
+class Greedy(Plain):
+    """Asks a rotor for more than it has, once in a while."""
+
+    name = "greedy"
+
+    def act(self, memory: dict, wish: Any, state: State) -> tuple[dict, Any, dict]:
+        """As ever, but for every fortieth tick."""
+        memory, forces, record = super().act(memory, wish, state)
+        count = memory.get("count", 0) + 1
+        push = 1.0 if count % 40 == 0 else 0.0
+        return memory | {"count": count}, forces + np.array([0, 0, push, 0]), record
+
+
+def stand_in(name: str, barrier: bool, sees: str) -> Plain:
+    """In place of `load_pilot`: a pilot by name that needs no compiling."""
+    pilots = {"straight-line": Plain, "greedy": Greedy}
+    return pilots.get(name, partial(Frail, raises_at=1.5, dies_at=-1.0))()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import flying
+import jax
 import numpy as np
 import pytest
 
@@ -219,6 +220,15 @@ def test_what_cannot_be_flown_is_refused():
     for rate in (0.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="sight_rate: expected a positive finite"):
             Eyes(RayPattern(((0.0, 4),)), rate, scene_of(world), CALM, 0)
+
+
+def test_the_second_world_of_a_family_compiles_nothing(caplog):
+    with jax.log_compiles():
+        fly(generate("blocks", 1_000_020), flying.Plain(), "twin")
+        assert "Compiling jit(_advance)" in caplog.text
+        caplog.clear()
+        fly(generate("blocks", 1_000_021), flying.Plain(), "twin")
+        assert "Compiling" not in caplog.text
 
 
 def test_worlds_of_a_family_share_their_shapes():

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from lnn_nav.commands.shell import (
     BAD,
     GOOD,
-    INTERRUPTED,
     InputError,
     at_least,
     complain,
     fields,
+    leave,
     open_console,
     option,
     parse,
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: of the command line; those of the process if None.
 
     Returns:
-        Exit code.
+        Exit code; Ctrl-C ends the process with 130.
     """
     options = parse(Evaluate, "evaluate", arguments)
     try:
@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         return complain("evaluate", error)
     except KeyboardInterrupt:
-        return INTERRUPTED
+        leave()
 
 
 def _evaluate(options: Evaluate) -> int:
@@ -128,10 +128,6 @@ def _prepared(options: Evaluate) -> tuple[list[MissionName], Terms]:
     at_least("--first-seed", options.first_seed, 0)
     if options.world_file is not None and options.density is not None:
         raise InputError("--density: expected none with --world-file, got one")
-    if options.json is not None:
-        if options.json.is_dir():
-            raise InputError(f"--json: expected a file, got the folder {options.json}")
-        writable_folder("--json", options.json.parent)
     set_up_jax()
     set_up_engine(options.engine)
     from lnn_nav.store import load_policy
@@ -144,6 +140,10 @@ def _prepared(options: Evaluate) -> tuple[list[MissionName], Terms]:
     missions, world = _missions(options)
     with option(f"--pilot {options.pilot}"):
         load_policy(options.pilot)
+    if options.json is not None:
+        if options.json.is_dir():
+            raise InputError(f"--json: expected a file, got the folder {options.json}")
+        writable_folder("--json", options.json.parent)
     speed, density = (None, None) if world else (options.speed, options.density)
     return missions, Terms(options.engine, disturbance, speed, density, world)
 

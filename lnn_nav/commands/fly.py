@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from lnn_nav.commands.shell import (
     BAD,
     GOOD,
-    INTERRUPTED,
     InputError,
     at_least,
     complain,
     display,
     fields,
+    leave,
     open_console,
     option,
     parse,
@@ -70,11 +70,8 @@ class Fly:
         """The world in a word."""
         return self.world if self.world_file is None else self.world_file.stem
 
-    @property
-    def folder(self) -> Path:
-        """Where the files go."""
-        if self.out is not None:
-            return self.out
+    def default_out(self) -> Path:
+        """Where the files go if nobody says: a folder named by the time of asking."""
         parts = [time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()), self.place]
         return Path("runs", "-".join(parts + [str(self.seed)] * (self.world_file is None)))
 
@@ -86,41 +83,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: of the command line; those of the process if None.
 
     Returns:
-        Exit code.
+        Exit code; Ctrl-C ends the process with 130.
     """
     options = parse(Fly, "fly", arguments)
+    folder = options.out or options.default_out()
     try:
-        return _fly(options)
+        return _fly(replace(options, out=folder), folder)
     except InputError as error:
         return complain("fly", error)
     except KeyboardInterrupt:
-        return INTERRUPTED
+        leave()
 
 
-def _fly(options: Fly) -> int:
+def _fly(options: Fly, folder: Path) -> int:
     console = open_console()
     place = options.place if options.world_file else f"{options.place}, seed {options.seed}"
     line = f"{options.pilot} flies {place}, in {options.engine}, barrier {options.barrier}"
     console.print(line, markup=False)
     with console.status("loading", refresh_per_second=4) as status:
-        world, pilot, folder = _prepared(options)
+        world, pilot = _prepared(options)
+        writable_folder("--out", folder)
         from lnn_nav.commands.flight_files import write_files
 
         status.update("compiling the pilot")
         flight = _flight(options, world, pilot, status.update)
-        judged, paths = write_files(folder, _config(options), flight, status.update)
+        try:
+            judged, paths = write_files(folder, _config(options), flight, status.update)
+        except OSError as error:
+            raise InputError(f"--out: {error}") from error
     _show(console, flight, judged, pilot.sight_rate)
     for path in paths:
         console.print(str(path), markup=False, soft_wrap=True)
     return GOOD if judged.passed else BAD
 
 
-def _prepared(options: Fly) -> tuple[World, LiquidPilot, Path]:
-    """World, pilot and folder, all options checked."""
+def _prepared(options: Fly) -> tuple[World, LiquidPilot]:
+    """World and pilot, all options checked."""
     at_least("--seed", options.seed, 0)
     display(options.gui, options.engine)
-    folder = options.folder
-    writable_folder("--out", folder)
     set_up_jax()
     set_up_engine(options.engine)
     from lnn_nav.store import load_pilot
@@ -133,7 +133,7 @@ def _prepared(options: Fly) -> tuple[World, LiquidPilot, Path]:
             world = generate(options.world, options.seed, options.speed)
     with option(f"--pilot {options.pilot}"):
         pilot = load_pilot(options.pilot, options.barrier == "on", options.barrier_sees)
-    return world, pilot, folder
+    return world, pilot
 
 
 def _flight(
@@ -163,9 +163,8 @@ def _flight(
 
 
 def _config(options: Fly) -> dict[str, object]:
-    """The options as plain data, the folder as it came out."""
-    plain = asdict(options) | {"out": options.folder}
-    return {name: str(v) if isinstance(v, Path) else v for name, v in plain.items()}
+    """The options as plain data."""
+    return {name: str(v) if isinstance(v, Path) else v for name, v in asdict(options).items()}
 
 
 def _show(console: Console, flight: Flight, judged: Verdict, sight_rate: float) -> None:

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import tyro
 
@@ -53,7 +53,7 @@ def fields(**options: str) -> Generator[None]:
         raise InputError(f"{name}: {rest}") from error
 
 
-def at_least(name: str, value: float, least: float) -> None:
+def at_least(name: str, value: int, least: int) -> None:
     """Refuse an option that is too small.
 
     Raises:
@@ -72,6 +72,13 @@ def complain(verb: str, error: InputError) -> int:
     """Say what is wrong with the input, and answer the exit code."""
     print(f"lnn-nav {verb}: {error}", file=sys.stderr)
     return BAD_INPUT
+
+
+def leave() -> NoReturn:
+    """End the process after Ctrl-C, at once: jax crashes at exit when a compilation was stopped."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(INTERRUPTED)
 
 
 def open_console() -> Console:
@@ -141,10 +148,12 @@ def world_from_file(path: Path, speed: float | None) -> World:
     """
     from dataclasses import replace
 
+    from sim.scene import scene_of
     from sim.world import load_world
 
     with option(f"--world-file {path}"):
         world = load_world(path)
+        scene_of(world)  # refuses what moves
     if speed is None:
         return world
     with option("--speed"):
