@@ -6,6 +6,12 @@ Nothing here needs PyBullet or gymnasium; `sim.bullet`, `sim.camera` and `sim.en
 from sim.airframe import CF2X as CF2X
 from sim.airframe import Airframe as Airframe
 from sim.airframe import AirframeError as AirframeError
+from sim.batch import ENDINGS as ENDINGS
+from sim.batch import BatchResult as BatchResult
+from sim.batch import fly_batch as fly_batch
+from sim.campaign import Result as Result
+from sim.campaign import Terms as Terms
+from sim.campaign import run_campaign as run_campaign
 from sim.clearances import clearance as clearance
 from sim.engine import Door as Door
 from sim.engine import Engine as Engine
@@ -19,6 +25,8 @@ from sim.families import Family as Family
 from sim.families import FamilyError as FamilyError
 from sim.families import generate as generate
 from sim.fields import WorldError as WorldError
+from sim.flight import Pilot as Pilot
+from sim.flight import fly as fly
 from sim.judge import Verdict as Verdict
 from sim.judge import verdict as verdict
 from sim.mission import Mission as Mission
@@ -35,6 +43,10 @@ from sim.scene import ray_distance as ray_distance
 from sim.scene import scene_of as scene_of
 from sim.scene import signed_distance as signed_distance
 from sim.scene import stack_scenes as stack_scenes
+from sim.sensors import CALM as CALM
+from sim.sensors import Disturbance as Disturbance
+from sim.sensors import RayPattern as RayPattern
+from sim.sensors import Sight as Sight
 from sim.state import State as State
 from sim.state import at_rest as at_rest
 from sim.state import conjugate as conjugate
@@ -47,6 +59,7 @@ from sim.state import rotation_matrix as rotation_matrix
 from sim.state import safe_norm as safe_norm
 from sim.state import up_of as up_of
 from sim.state import yaw_of as yaw_of
+from sim.tally import tally as tally
 from sim.twin import PHYSICS_HZ as PHYSICS_HZ
 from sim.twin import TwinState as TwinState
 from sim.twin import start as start
