@@ -22,7 +22,8 @@ MISSED = CHANGE**2 * BRAKING.tick**2 / (4 * BRAKING.deceleration) + CHANGE * BRA
 """What a linear row may miss in one tick [m], 0.33 mm, at |u - backup| <= CHANGE.
 
 The stop point lies w (sqrt(w^2 + t^2) + a dt) / (2 a) ahead. A row is its tangent in the slip t,
-and the second derivative in t is at most 1 / (2 a); t differs from the backup's by at most CHANGE dt:
+and the second derivative in t is at most 1 / (2 a); t differs from the backup's by at most
+CHANGE dt:
 that is CHANGE^2 dt^2 / (4 a). And the row takes the next point from the backup's control, which is
 off by at most CHANGE dt^2 / 2.
 """
