@@ -6,8 +6,15 @@ import functools
 
 import clarabel
 import cvxpy
+import jax
+import jax.numpy as jnp
 import numpy as np
 from scipy import sparse
+
+from barriernet import solve_qp
+
+BATCH = 340
+"""Problems in every batch: with few shapes, few programs are compiled."""
 
 TOLERANCES = (1e-13, 1e-11, 1e-9)
 NAMES = ("tol_gap_abs", "tol_gap_rel", "tol_feas")
@@ -36,6 +43,32 @@ def random_problem(rng, variables, rows, *, hard=0.25, contradictory=0.3):
 def stacked(problems):
     """Many problems of one shape as one tuple with a leading batch axis."""
     return tuple(np.stack(part) for part in zip(*problems, strict=True))
+
+
+@jax.jit
+@jax.vmap
+def solve_batch(*problem):
+    """Solve a batch; the same compiled program for every test of one shape."""
+    return solve_qp(*problem)
+
+
+def flat(solution):
+    """All numbers of an answer in one vector."""
+    return jnp.concatenate([solution.x, solution.slack, solution.multipliers], axis=-1)
+
+
+@jax.jit
+@jax.vmap
+def push_forward(problem, direction):
+    """Derivative of the flat answer along a change of the problem."""
+    return jax.jvp(lambda *problem: flat(solve_qp(*problem)), problem, direction)[1]
+
+
+@jax.jit
+@jax.vmap
+def pull_back(problem, weights):
+    """Derivative of a weighted sum of the flat answer with respect to every input."""
+    return jax.vjp(lambda *problem: flat(solve_qp(*problem)), *problem)[1](weights)
 
 
 def optimality_violation(problem, x, slack, multipliers):
