@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ml_dtypes
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Shaped
 from safetensors import SafetensorError
@@ -177,7 +177,7 @@ def _unpack(kind: Kind, name: str, array: np.ndarray, entry: Mapping[str, Any]) 
         got = f"{array.dtype.name} {list(array.shape)}"
         raise kind.error(name, f"{entry['dtype']} {entry['shape']}", got)
     if entry["dtype"] in _AS_BYTES:
-        return array.copy().view(getattr(ml_dtypes, entry["dtype"]))
+        return array.copy().view(np.dtype(getattr(jnp, entry["dtype"])))
     return array.copy()
 
 

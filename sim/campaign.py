@@ -152,10 +152,10 @@ def _fly_until_crash(
     board: _Board,
 ) -> list[int]:
     """Fly the queue with `width` workers; answer the missions that were in the air in a crash."""
-    given = (pilot_factory, terms, bool(jax.config.read("jax_enable_x64")))
+    x64 = {"JAX_ENABLE_X64": str(int(jax.config.read("jax_enable_x64")))}
     with (
-        _environment(ONE_THREAD),
-        ProcessPoolExecutor(width, get_context("spawn"), _enter, given) as pool,
+        _environment(ONE_THREAD | x64),
+        ProcessPoolExecutor(width, get_context("spawn"), _enter, (pilot_factory, terms)) as pool,
     ):
         flying: dict[Future[Result], int] = {}
         try:
@@ -198,14 +198,13 @@ class _Worker:
     pilot: Pilot | None = None
 
 
-def _enter(factory: Callable[[], Pilot], terms: Terms, x64: bool) -> None:
+def _enter(factory: Callable[[], Pilot], terms: Terms) -> None:
     """Prepare a worker process: quiet, and gone when its parent is."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if terms.engine == "pybullet":
         with unheard():
             import sim.bullet  # noqa: F401
-    jax.config.update("jax_enable_x64", x64)
     _Worker.factory, _Worker.terms = staticmethod(factory), terms
 
 
