@@ -1,4 +1,4 @@
-"""What is not finite in mid flight: the backup in the same tick, on record, and the flight goes on."""
+"""What is not finite in mid flight: the backup at once, on record, and the flight goes on."""
 
 from __future__ import annotations
 
