@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from barriernet._qp.active_set import ActiveSet, iteration_limit, run
+from barriernet._qp.bounds import inside
 from barriernet._qp.polish import Polished, optimality_residual, polish
 from barriernet._qp.problem import QP as QP
 from barriernet._qp.problem import FloatArray
@@ -127,16 +128,4 @@ def _answered(
     x, slack, multipliers = (
         jnp.where(jnp.isfinite(value), value, 0) for value in (x, slack, multipliers)
     )
-    x = jnp.where(jnp.isfinite(lower) & _below(x, lower), lower, x)
-    return jnp.where(jnp.isfinite(upper) & _below(upper, x), upper, x), slack, multipliers
-
-
-def _below(left: Float[Array, " n"], right: Float[Array, " n"]) -> Bool[Array, " n"]:
-    """Whether left < right by bit pattern: compiled comparisons take subnormal numbers for zero."""
-    integer = jnp.int64 if left.dtype == jnp.float64 else jnp.int32
-
-    def ordered(value: Array) -> Array:
-        bits = jax.lax.bitcast_convert_type(jax.lax.stop_gradient(value), integer)
-        return jnp.where(bits < 0, bits ^ jnp.iinfo(integer).max, bits)
-
-    return ordered(left) < ordered(right)
+    return inside(x, lower, upper), slack, multipliers
