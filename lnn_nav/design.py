@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import typing
 from dataclasses import dataclass
 from functools import cached_property
@@ -83,6 +84,10 @@ class Design:
             raise DesignError(f"sight_rate: expected 1 to 240 Hz, got {self.sight_rate}")
         if sum(count for _, count in self.rings) < self.policy.rays:
             raise DesignError(f"rings: expected at least {self.policy.rays} rays for the policy")
+        for name in ("max_range", "sights", "patches", "gap_share"):
+            _positive(name, getattr(self, name))
+        _least("range_noise", self.range_noise, 0)
+        _check_safety(self.safety, self.attitude, self.airframe)
 
     @property
     def airframe(self) -> Airframe:
@@ -117,6 +122,44 @@ class Design:
             DesignError: for a missing or unknown key, or a value of the wrong type.
         """
         return _build(cls, data, "design")
+
+
+def _check_safety(safety: SafetyShape, attitude: AttitudeGains, airframe: Airframe) -> None:
+    """Refuse sets that do not nest: brake ball in acceleration box in thrust set, tilt included.
+
+    Raises:
+        DesignError: naming the field.
+    """
+    for kind, part in (("safety", safety), ("attitude", attitude)):
+        for name, value in vars(part).items():
+            for number in value if isinstance(value, tuple) else [value]:
+                if isinstance(number, float | int) and name not in ("declared_wind", "stretch"):
+                    _positive(f"{kind}.{name}", number)
+    _least("safety.declared_wind", safety.declared_wind, 0)
+    _least("safety.stretch", safety.stretch, 0)
+    x, y, z = safety.box
+    gravity = airframe.gravity
+    _least("safety.brake", safety.brake, math.nextafter(safety.declared_wind, math.inf))
+    _most("safety.brake", safety.brake, min(safety.box))
+    _most("safety.box", z, (1 - attitude.min_vertical) * gravity)
+    thrust = attitude.max_thrust * airframe.thrust_to_weight * gravity
+    _most("safety.box", math.hypot(x, y, gravity + z), thrust)
+    _least("safety.max_tilt", safety.max_tilt, math.atan2(math.hypot(x, y), gravity - z))
+
+
+def _positive(field: str, value: float | int) -> None:
+    if not 0 < value < math.inf:
+        raise DesignError(f"{field}: expected a positive finite number, got {value}")
+
+
+def _least(field: str, value: float | int, least: float | int) -> None:
+    if not least <= value < math.inf:
+        raise DesignError(f"{field}: expected at least {least:.6g}, got {value}")
+
+
+def _most(field: str, value: float | int, most: float | int) -> None:
+    if not value <= most:
+        raise DesignError(f"{field}: expected at most {most:.6g}, got {value}")
 
 
 def _build(kind: Any, data: object, where: str) -> Any:  # noqa: ANN401 - any dataclass
