@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from barriernet._qp.problem import FloatArray
 from barriernet.system import ControlAffineSystem, ModelError, StateFunction
 
 
@@ -45,12 +46,16 @@ class Barrier:
         """
         if self.relative_degree < 1:
             raise ModelError(f"relative_degree: expected at least 1, got {self.relative_degree}")
-        if self.gains is None:
-            object.__setattr__(self, "gains", (1.0,) * self.relative_degree)
-        elif len(self.gains) != self.relative_degree:
+        gains = self.own_gains
+        if len(gains) != self.relative_degree:
             raise ModelError(f"gains: expected {self.relative_degree} numbers, got {self.gains}")
-        if not all(0 < gain < float("inf") for gain in self.gains):
+        if not all(0 < gain < float("inf") for gain in gains):
             raise ModelError(f"gains: expected positive finite numbers, got {self.gains}")
+
+    @property
+    def own_gains(self) -> tuple[float, ...]:
+        """The gains of a call that brings none."""
+        return (1.0,) * self.relative_degree if self.gains is None else self.gains
 
     def chain(
         self, system: ControlAffineSystem, gains: Float[Array, " r"]
@@ -65,7 +70,7 @@ class Barrier:
         self,
         system: ControlAffineSystem,
         state: Float[Array, " states"],
-        gains: Float[Array, " r"] | None = None,
+        gains: Float[FloatArray, " r"] | None = None,
     ) -> tuple[Float[Array, "1 controls"], Float[Array, " 1"]]:
         """The row A u >= b that keeps the set invariant at this state.
 
@@ -81,7 +86,7 @@ class Barrier:
         Raises:
             ModelError: there are not `relative_degree` gains.
         """
-        values = jnp.asarray(self.gains if gains is None else gains, state.dtype)
+        values = jnp.asarray(self.own_gains if gains is None else gains, state.dtype)
         if values.shape != (self.relative_degree,):
             raise ModelError(f"gains: expected {self.relative_degree} values, got {values.shape}")
         last, along = jax.linearize(self.chain(system, values)[-1], state)
@@ -102,7 +107,7 @@ def join_barriers(
     system: ControlAffineSystem,
     barriers: Sequence[Barrier],
     state: Float[Array, " states"],
-    gains: Float[Array, " total"] | None = None,
+    gains: Float[FloatArray, " total"] | None = None,
 ) -> tuple[Float[Array, "K controls"], Float[Array, " K"]]:
     """The rows of many barriers, one each.
 

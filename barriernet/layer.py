@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -21,10 +20,10 @@ from barriernet.system import ControlAffineSystem, Limits, ModelError
 
 def filter_control(
     wish: Float[FloatArray, " controls"],
-    A: Float[FloatArray, "K controls"],
-    b: Float[FloatArray, " K"],
+    A: Float[FloatArray, "K columns"],
+    b: Float[FloatArray, " rows"],
     limits: Limits,
-    weight: Float[FloatArray, " K"] | float = float("inf"),
+    weight: Float[FloatArray, " rows"] | float = float("inf"),
     cost: Float[FloatArray, "controls controls"] | None = None,
     fallback: Float[FloatArray, " controls"] | None = None,
 ) -> tuple[Float[Array, " controls"], Certificate]:

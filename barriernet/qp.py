@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
@@ -50,7 +52,7 @@ def solve_qp(
     """
     dtype = jnp.result_type(P, q, A, b, lower, upper, weight)
     asked = QP(*(jnp.asarray(part, dtype) for part in (P, q, A, b, lower, upper, weight)))
-    asked = asked.replace(P=(asked.P + asked.P.T) / 2)
+    asked = replace(asked, P=(asked.P + asked.P.T) / 2)
     seen = examine(jax.lax.stop_gradient(asked))
     sound = seen.refused == int(Outcome.SOLVED)
     tame = tamed(asked, sound)
@@ -78,7 +80,8 @@ def _with_blank_rows(found: ActiveSet, problem: ScaledQP) -> ActiveSet:
     """Soft rows of zeros with b > 0 are active, though x cannot change them."""
     rows = problem.soft.shape[0]
     lacking = ~problem.usable[:rows] & problem.soft & (problem.c[:rows] > 0)
-    return found.replace(
+    return replace(
+        found,
         soft_active=found.soft_active | lacking,
         soft_multiplier=jnp.where(
             lacking, problem.weight * problem.c[:rows], found.soft_multiplier

@@ -9,6 +9,7 @@ each sits in one of n slots.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import no_type_check
 
 import jax
@@ -114,7 +115,7 @@ def run(problem: ScaledQP, enabled: Bool[Array, ""]) -> ActiveSet:
     return jax.lax.while_loop(
         lambda state: (state.candidate != NONE) & (state.iterations < limit),
         lambda state: _advance(state, problem),
-        state.replace(candidate=first),
+        replace(state, candidate=first),
     )
 
 
@@ -160,7 +161,8 @@ def _advance(state: ActiveSet, problem: ScaledQP) -> ActiveSet:
     soft_multiplier = jnp.maximum(state.soft_multiplier + length * rates.soft, 0)
     slot_multiplier = jnp.maximum(state.slot_multiplier + length * rates.slot, 0)
     relax = stuck & ~state.relaxed & _contradicts(state, problem, candidate, rates)
-    moved = state.replace(
+    moved = replace(
+        state,
         x=_on_bounds(state.x + length * rates.x, slot, problem),
         soft_active=soft_active,
         soft_multiplier=jnp.where(enters, reached, jnp.where(soft_active, soft_multiplier, 0)),
@@ -172,7 +174,7 @@ def _advance(state: ActiveSet, problem: ScaledQP) -> ActiveSet:
     )
     moved = _restarted(moved, problem, relax)
     following = jnp.where(drop, state.candidate, _most_violated(moved, problem))
-    return moved.replace(candidate=following)
+    return replace(moved, candidate=following)
 
 
 def _contradicts(
@@ -257,7 +259,8 @@ def _ratio(distance: Array, rate: Array) -> Array:
 
 def _restarted(state: ActiveSet, problem: ScaledQP, relax: Bool[Array, ""]) -> ActiveSet:
     """From the start again with soft hard rows, where `relax` says so."""
-    return state.replace(
+    return replace(
+        state,
         x=jnp.where(relax, problem.start, state.x),
         soft_active=state.soft_active & ~relax,
         soft_multiplier=jnp.where(relax, 0, state.soft_multiplier),

@@ -79,13 +79,13 @@ class QP:
         weight: price of each row's squared slack, > 0; +inf for a hard row.
     """
 
-    P: Float[FloatArray, "*batch n n"]
-    q: Float[FloatArray, "*batch n"]
-    A: Float[FloatArray, "*batch K n"]
-    b: Float[FloatArray, "*batch K"]
-    lower: Float[FloatArray, "*batch n"]
-    upper: Float[FloatArray, "*batch n"]
-    weight: Float[FloatArray, "*batch K"]
+    P: Float[Array, "*batch n n"]
+    q: Float[Array, "*batch n"]
+    A: Float[Array, "*batch K n"]
+    b: Float[Array, "*batch K"]
+    lower: Float[Array, "*batch n"]
+    upper: Float[Array, "*batch n"]
+    weight: Float[Array, "*batch K"]
 
 
 @no_type_check
