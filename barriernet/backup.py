@@ -24,6 +24,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias, no_type_check
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
@@ -180,12 +181,16 @@ def path_rows(
     near_offset = jnp.sum(near * centres, axis=-1) + radii - braking.inner
     sunk = barrier < -braking.inner
     rows = _plane_rows(braking, motion, away, offset, barrier, rate)
+
+    def halted(second: _Row) -> _Row:
+        halt = _halting_row(braking, motion, near, near_offset, rate)
+        return (
+            jnp.where(sunk[..., None], halt[0], second[0]),
+            jnp.where(sunk, halt[1], second[1]),
+        )
+
     # A path that has sunk into the tube is about to hit: stop short of the obstacle first.
-    halt = _halting_row(braking, motion, near, near_offset, rate)
-    second = (
-        jnp.where(sunk[..., None], halt[0], rows[1][0]),
-        jnp.where(sunk, halt[1], rows[1][1]),
-    )
+    second = jax.lax.cond(jnp.any(sunk), halted, lambda second: second, rows[1])
     return _stacked(rows[0], second, barrier)
 
 

@@ -36,8 +36,9 @@ def solve_qp_near(
         The same answer as `solve_qp`, exact in both ways.
     """
     inside = jnp.all((minimiser >= lower) & (minimiser <= upper))
-    # Written so that nan anywhere takes the long way, which knows what to do with it.
-    allowed = inside & jnp.all(A @ minimiser >= b) & jnp.all(jnp.isfinite(P))
+    # Written so that nan anywhere takes the long way, which knows what to do with it. A sum, not
+    # a matrix product: it fuses, where a product would be a call of its own.
+    allowed = inside & jnp.all(jnp.sum(A * minimiser, axis=-1) >= b)
     count = b.shape[0] + 2 * minimiser.shape[0]
 
     def at_once(x: Array) -> Solution:

@@ -8,7 +8,6 @@ from flax import struct
 from jax import Array
 from jaxtyping import Bool, Float, Int
 
-from lnn_nav.guard import Guard
 from lnn_nav.policy import Wish
 from lnn_nav.scan import Near, Scan
 from sim.scene import Scene
@@ -48,14 +47,14 @@ class Memory:
         task: what the mission asks for.
         scan: hit points of the last sights.
         near: the balls that matter until the next sight.
-        guard: the safety half's memory.
+        guard: the safety half's memory, a `Guard` in one vector.
     """
 
     neurons: Float[Array, " neurons"]
     task: Task
     scan: Scan
     near: Near
-    guard: Guard
+    guard: Float[Array, " n"]
 
 
 @no_type_check  # At run time only: jax also fills pytrees with axes and placeholders.

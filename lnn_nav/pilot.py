@@ -21,13 +21,14 @@ from lnn_nav.design import Design
 from lnn_nav.guard import Guard, acceleration_of, blank_guard, estimate, expect, mended
 from lnn_nav.mapped import nearest_on_map
 from lnn_nav.memory import Memory, PilotWish, Task
+from lnn_nav.packing import Packing, Record, pack
 from lnn_nav.policy import Goal, Policy
 from lnn_nav.safety import barrier_rows, clip_forces, rotor_forces, stay_clear
 from lnn_nav.scan import Near, blank_scan, finite, nearest, remember
 from lnn_nav.straight import StraightLine
 from sim.mission import Mission
 from sim.sensors import RayPattern, Sight
-from sim.state import State, safe_norm
+from sim.state import AnyArray, State, at_rest, safe_norm
 
 SLOW = 0.3
 """Virtual speed below which the backup holds its anchor instead of braking [m/s]."""
@@ -98,7 +99,7 @@ class LiquidPilot:
             task=task,
             scan=scan,
             near=nearest(design.scan, scan, design.safety.braking, motion),
-            guard=blank_guard(design.airframe, mission.start, dtype),
+            guard=pack(blank_guard(design.airframe, mission.start, dtype), dtype),
         )
 
     def think(self, memory: Memory, sight: Sight, dt: float | Array) -> tuple[Memory, PilotWish]:
@@ -121,7 +122,7 @@ class LiquidPilot:
 
     def act(
         self, memory: Memory, wish: PilotWish, state: State
-    ) -> tuple[Memory, Float[Array, " 4"], dict[str, Array]]:
+    ) -> tuple[Memory, Float[Array, " 4"], Record]:
         """One physics tick: the wish, made safe.
 
         Args:
@@ -133,9 +134,9 @@ class LiquidPilot:
             The new memory, rotor forces [N] in [0, f_max], and what to record.
         """
         guard, forces, record = self._act(
-            memory.near, memory.task.bounds, memory.guard, wish, state
+            memory.near, memory.task.bounds, memory.guard, memory.neurons, wish, _in_a_row(state)
         )
-        return replace(memory, guard=guard), forces, {**record, "neurons": memory.neurons}
+        return replace(memory, guard=guard), forces, record
 
 
 def _think(
@@ -149,7 +150,8 @@ def _think(
     """One thought: mend the sight, ask the policy, put the hit points into the scan."""
     policy = nnx.merge(graph, params)
     sight, _ = finite(sight)
-    _, state, sensed = estimate(memory.guard, _cast(sight.state, memory.guard), design.safety.tick)
+    guard = _unpacked(design, memory.guard)
+    _, state, sensed = estimate(guard, _cast(sight.state, guard), design.safety.tick)
     sight = replace(sight, state=state)
     task = _next_leg(memory.task, state)
     goal = Goal(task.targets[task.leg], task.speed, task.bounds[1, 2])
@@ -158,7 +160,7 @@ def _think(
     sound = sensed & jnp.all(jnp.isfinite(jnp.concatenate(leaves)))
     neurons, wish = jax.tree.map(lambda leaf: jnp.where(sound, leaf, 0), (neurons, wish))
     scan = remember(design.scan, memory.scan, sight, dt)
-    motion = _motion(design, memory.guard, state)
+    motion = _motion(design, guard, state)
     if task.scene is not None:
         near = nearest_on_map(design.scan, task.scene, design.safety.braking, motion)
     else:
@@ -173,14 +175,16 @@ def _act(
     barrier: bool,
     near: Near,
     bounds: Float[Array, "2 3"],
-    guard: Guard,
+    packed: Float[Array, " n"],
+    neurons: Float[Array, " neurons"],
     wish: PilotWish,
-    state: State,
-) -> tuple[Guard, Float[Array, " 4"], dict[str, Array]]:
+    row: Float[Array, " 13"],
+) -> tuple[Float[Array, " n"], Float[Array, " 4"], Record]:
     """The control step: estimate, stopping path, attitude, rotor limits, expectation."""
     airframe, tick = design.airframe, design.safety.tick
-    guard, whole = mended(airframe, guard, _cast(state, guard))
-    guard, state, sensed = estimate(guard, _cast(state, guard), tick)
+    guard, given = _unpacked(design, packed), _out_of_row(row.astype(packed.dtype))
+    guard, whole = mended(airframe, guard, given)
+    guard, state, sensed = estimate(guard, given, tick)
     wish = replace(wish, sound=wish.sound & whole & sensed)
     guard, acceleration, path = _stopping_path(design, barrier, near, bounds, guard, wish, state)
     yaw_rate = jnp.where(path["fallback"] > 0, 0, wish.wish.yaw_rate.astype(acceleration.dtype))
@@ -197,8 +201,10 @@ def _act(
         "outcome_rotors": rotors.outcome,
         "sensed": sensed,
         "disturbance": guard.disturbance,
+        "neurons": neurons,
     }
-    return guard, clip_forces(airframe, forces.astype(jnp.float32)), record
+    last = clip_forces(airframe, forces.astype(jnp.float32))
+    return pack(guard, packed.dtype), last, Record.of(record, packed.dtype)
 
 
 def _stopping_path(
@@ -221,7 +227,8 @@ def _stopping_path(
     gains = jnp.clip(gains, 0, 1 / safety.tick)
     rows = barrier_rows(safety, design.airframe, motion, near, bounds, gains)
     answer = stay_clear(safety, rows, wished)
-    solved = answer.outcome == int(Outcome.SOLVED)
+    # The least bad answer to contradictory rows drives back into the safe set: it counts.
+    solved = (answer.outcome == int(Outcome.SOLVED)) | (answer.outcome == int(Outcome.INFEASIBLE))
     safe = answer.x if barrier else wished
     # Nothing scanned yet: nowhere to go.
     fallback = ~sound | (~solved | (near.reach <= 0) if barrier else False)
@@ -266,3 +273,22 @@ def _next_leg(task: Task, state: State) -> Task:
 def _cast(state: State, guard: Guard) -> State:
     """The state in the dtype of the guard."""
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, guard.thrust.dtype), state)
+
+
+def _unpacked(design: Design, packed: Float[Array, " n"]) -> Guard:
+    """The guard in its vector, all numbers in the vector's dtype."""
+    blank = at_rest(np.zeros(3))
+    example = jax.eval_shape(lambda: blank_guard(design.airframe, blank, packed.dtype))
+    return Packing.of(example).unpack(packed)
+
+
+def _in_a_row(state: State) -> Float[AnyArray, " 13"]:
+    """A state as one array: one conversion instead of four."""
+    parts = (state.position, state.velocity, state.quaternion, state.angular_velocity)
+    plain = all(isinstance(part, np.ndarray) for part in parts)
+    return np.concatenate(parts) if plain else jnp.concatenate(parts)
+
+
+def _out_of_row(row: Float[Array, " 13"]) -> State:
+    """The inverse of `_in_a_row`."""
+    return State(row[:3], row[3:6], row[6:10], row[10:])

@@ -39,7 +39,6 @@ class SafetyShape:
         stretch: growth of the tube with speed, for what the lag model leaves out [s].
         inner: see `Braking` [m].
         edge: distance of the centre from the faces of the bounds [m].
-        slack_weight: price of violating a row [s^4/m^2].
         max_tilt: soft limit, above the largest tilt of the acceleration box [rad].
         max_rate: soft limit of the body rate about x and y [rad/s].
     """
@@ -53,7 +52,6 @@ class SafetyShape:
     stretch: float = 0.01
     inner: float = 0.03
     edge: float = 0.12
-    slack_weight: float = 1e4
     max_tilt: float = 1.25
     max_rate: float = 20.0
 
@@ -112,8 +110,8 @@ def barrier_rows(
 def stay_clear(shape: SafetyShape, rows: PathRows, wish: Float[Array, " 3"]) -> Solution:
     """The acceleration nearest to the wish that meets every row, inside the box.
 
-    Rows are soft at a high price, so that the answer to impossible demands is the least bad one;
-    at a safe state the backup meets all of them and the slack vanishes.
+    Rows are hard: at a safe state the backup meets all of them. Where they contradict each other
+    (a ball has appeared inside the tube) the answer is the least bad one, and says so.
 
     Args:
         shape: what the barriers count on.
@@ -122,7 +120,7 @@ def stay_clear(shape: SafetyShape, rows: PathRows, wish: Float[Array, " 3"]) -> 
     """
     dtype = wish.dtype
     box = jnp.asarray(shape.box, dtype)
-    weight = jnp.full(rows.bound.shape, shape.slack_weight, dtype)
+    weight = jnp.full(rows.bound.shape, jnp.inf, dtype)
     eye = jnp.eye(3, dtype=dtype)
     return solve_qp_near(wish, eye, rows.matrix, rows.bound, -box, box, weight)
 
@@ -147,13 +145,15 @@ def rotor_forces(
     """
     dtype = wrench.dtype
     units = _wrench_units(airframe)
-    mixer = jnp.asarray(airframe.mixer * airframe.max_force / units[:, None], dtype)
+    mixer = airframe.mixer * airframe.max_force / units[:, None]
     matrix, bound = _attitude_rows(shape, airframe, state, dtype)
-    alone = jnp.asarray(airframe.mixer_inverse / airframe.max_force, dtype) @ wrench
+    unmix = jnp.asarray(airframe.mixer_inverse / airframe.max_force, dtype)
+    levers = jnp.asarray(airframe.mixer[1:] * airframe.max_force, dtype)
+    alone = jnp.sum(unmix * wrench, axis=-1)
     answer = solve_qp_near(
         alone,
-        mixer.T @ mixer,
-        matrix @ jnp.asarray(airframe.mixer[1:] * airframe.max_force, dtype),
+        jnp.asarray(mixer.T @ mixer, dtype),
+        jnp.sum(matrix[:, :, None] * levers, axis=1),
         bound,
         jnp.zeros(4, dtype),
         jnp.ones(4, dtype),

@@ -168,13 +168,14 @@ def nearest(shape: ScanShape, scan: Scan, braking: Braking, motion: Motion) -> N
         motion: of the drone, in the dtype of the scan.
     """
     patches = jnp.asarray(shape.patch_rays)
-    points = scan.points[:, patches].swapaxes(0, 1).reshape(patches.shape[0], -1, 3)
-    radii = scan.radii[:, patches].swapaxes(0, 1).reshape(patches.shape[0], -1)
-    clearance = distance_to_path(braking, motion, points) - radii
-    best = jnp.argmin(clearance, axis=1)[:, None]
+    clearance = distance_to_path(braking, motion, scan.points) - scan.radii
+    offered = clearance[:, patches].swapaxes(0, 1).reshape(patches.shape[0], -1)
+    best = jnp.argmin(offered, axis=1)
+    sight, place = best // patches.shape[1], best % patches.shape[1]
+    ray = patches[jnp.arange(patches.shape[0]), place]
     return Near(
-        centres=jnp.take_along_axis(points, best[..., None], axis=1)[:, 0],
-        radii=jnp.take_along_axis(radii, best, axis=1)[:, 0],
+        centres=scan.points[sight, ray],
+        radii=scan.radii[sight, ray],
         origin=scan.origin,
         reach=scan.reach,
     )

@@ -16,7 +16,7 @@ from lnn_nav.policy import Policy, PolicyShape
 from sim.scene import signed_distance
 
 GRID = GuideGrid()
-COURSES = build_courses(GRID, 4, 500, (1.0, 1.5, 1.5))
+COURSES = build_courses(GRID, 4, 500, (1.0, 1.5, 1.5), 2.0)
 
 
 def follow(course: object, steps: int = 400) -> tuple[np.ndarray, np.ndarray]:

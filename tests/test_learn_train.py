@@ -36,7 +36,9 @@ def leaves(folder: Path) -> list[np.ndarray]:
     return [arrays[name] for name in sorted(arrays)]
 
 
-def run_for(out: Path, iterations: int, stop_after: int | None = None, resume: bool = False) -> None:
+def run_for(
+    out: Path, iterations: int, stop_after: int | None = None, resume: bool = False
+) -> None:
     """Train in this process; `stop_after` raises Ctrl-C once that many steps are reported."""
     config = replace(SMALL, out=out, iterations=iterations, resume=resume)
 

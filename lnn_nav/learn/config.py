@@ -40,6 +40,8 @@ class TrainConfig:
     """Worlds of each training family."""
     most_dense: tuple[float, float, float] = (1.0, 2.0, 2.0)
     """Factor on the density of the densest forest, boulders and blocks flown in training."""
+    most_zoom: float = 2.5
+    """Every second training world is zoomed, by 1 to this."""
     rate: float = 2e-3
     """Peak learning rate."""
     barrier_share: float = 0.0

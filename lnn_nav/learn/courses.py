@@ -13,10 +13,12 @@ from flax import struct
 from jax import Array
 from jaxtyping import Float, Int
 
-from lnn_nav.learn.guide import Guide, GuideGrid, guide_to
-from sim.families import TRAINING_FAMILIES, generate
+from lnn_nav.learn.guide import Guide, GuideGrid, cost_at, guide_to
+from sim.families import TRAINING_FAMILIES, generate, has_corridor
 from sim.scene import KINDS, Scene, scene_of, signed_distance
-from sim.state import State, at_rest
+from sim.shapes import distances_of
+from sim.state import State, at_rest, safe_norm
+from sim.world import World
 
 T = TypeVar("T")
 
@@ -53,6 +55,7 @@ def build_courses(
     each: int,
     first_seed: int,
     most_dense: Sequence[float],
+    most_zoom: float,
     tell: Callable[[int, int], None] | None = None,
 ) -> Course:
     """Worlds of every training family with their guides.
@@ -63,6 +66,7 @@ def build_courses(
         first_seed: of the worlds.
         most_dense: for each family, the factor on its density that its last course has; courses
             go from 1 to it in even steps, so that there is more than one way to be in the way.
+        most_zoom: every second course is zoomed instead, by 1 to this in even steps.
         tell: called with (courses done, courses in all).
 
     Returns:
@@ -71,9 +75,12 @@ def build_courses(
     solve = jax.jit(jax.vmap(lambda scene, target: guide_to(grid, scene, target).cost))
     rows = []
     for kind, family in enumerate(FAMILIES):
-        densities = np.linspace(1.0, most_dense[kind], each).tolist()
         seeds = iter(range(first_seed, first_seed + 1_000_000))
-        courses = [_course(family, seeds, density) for density in densities]
+        steps = np.linspace(0.0, 1.0, each).tolist()
+        denser = [(1 + step * (most_dense[kind] - 1), 1.0) for step in steps]
+        larger = [(1.0, 1 + step * (most_zoom - 1)) for step in steps]
+        pairs = [(larger if i % 2 else denser)[i] for i in range(each)]
+        courses = [_course(family, seeds, *pair) for pair in pairs]
         scene, start, target = jax.tree.map(lambda *leaves: np.stack(leaves), *courses)
         costs = []
         for first in range(0, each, AT_ONCE):
@@ -89,15 +96,44 @@ def build_courses(
 
 
 def _course(
-    family: str, seeds: Iterator[int], density: float
+    family: str, seeds: Iterator[int], density: float, zoom: float
 ) -> tuple[Scene, State, Float[np.ndarray, " 3"]]:
-    """The next world that fits into the arrays."""
-    world = generate(family, next(seeds), density=density)
-    while len(world.obstacles) > PAD:
-        world = generate(family, next(seeds), density=density)
+    """The next world that has a way through it and fits into the arrays."""
+    while True:
+        world = zoomed(generate(family, next(seeds), density=density), zoom)
+        if len(world.obstacles) <= PAD and (zoom == 1 or has_corridor(world)):
+            break
     scene = jax.tree.map(np.asarray, scene_of(world, pad=(PAD, PAD, PAD)))
     start = at_rest(np.array(world.start_position), world.start_yaw).as_numpy(np.float32)
     return scene, start, np.array(world.target, np.float32)
+
+
+def zoomed(world: World, zoom: float) -> World:
+    """The same world seen larger: obstacles and the gaps between them grow about the start.
+
+    Start, target and bounds stay; obstacles that come too near to either are left out. A few
+    boulders as wide as a house teach what many small ones cannot: to go a long way round.
+
+    Args:
+        world: of a training family.
+        zoom: factor on all lengths.
+    """
+    if zoom == 1:
+        return world
+    origin = np.array([*world.start_position[:2], 2.0])
+    ends = np.array([world.start_position, world.target])
+    kept = []
+    for item in world.obstacles:
+        centre = tuple((origin + zoom * (np.array(item.center) - origin)).tolist())
+        sizes = {
+            name: tuple(zoom * x for x in value) if isinstance(value, tuple) else zoom * value
+            for name in ("radius", "height", "half_extents")
+            if (value := getattr(item, name, None)) is not None
+        }
+        larger = replace(item, center=centre, **sizes)
+        if distances_of([larger], ends).min() > 0.7:
+            kept.append(larger)
+    return replace(world, obstacles=tuple(kept))
 
 
 def of_kind(scene: Scene, kind: Int[Array, ""], function: Callable[[Scene], T]) -> T:
@@ -124,11 +160,14 @@ def of_kind(scene: Scene, kind: Int[Array, ""], function: Callable[[Scene], T]) 
 
 
 def draw_start(
-    course: Course, kind: Int[Array, ""], key: Array, speeds: Sequence[float]
+    grid: GuideGrid, course: Course, kind: Int[Array, ""], key: Array, speeds: Sequence[float]
 ) -> tuple[State, Float[Array, ""]]:
     """Where a flight begins: at the course's start, or anywhere free and already moving.
 
+    Half of the latter begin where the longest detour is needed among a few free places.
+
     Args:
+        grid: of the course's guide.
         course: one course.
         kind: of its obstacles.
         key: random key.
@@ -137,12 +176,15 @@ def draw_start(
     Returns:
         The state and the set speed.
     """
-    places, chance, pace, turn, push = jax.random.split(key, 5)
+    places, chance, pace, turn, push, hard = jax.random.split(key, 6)
     low = jnp.asarray([-1.0, -6.0, 0.5])
     high = jnp.stack([course.target[0] - 1.5, jnp.asarray(6.0), jnp.asarray(3.3)])
     spots = low + (high - low) * jax.random.uniform(places, (12, 3))
     free = of_kind(course.scene, kind, lambda scene: signed_distance(scene, spots)) > 0.35
-    spot = spots[jnp.argmax(free)]
+    costs = jax.vmap(lambda spot: cost_at(grid, course.guide, spot))(spots)
+    detour = costs / jnp.maximum(jnp.asarray(safe_norm(course.target - spots)), 1.0)
+    score = jnp.where(jax.random.uniform(hard) < 0.5, detour, 1.0)
+    spot = spots[jnp.argmax(jnp.where(free, score, 0.0))]
     speed = jax.random.uniform(pace, (), minval=speeds[0], maxval=speeds[1])
     towards = course.target - spot
     yaw = jnp.arctan2(towards[1], towards[0]) + jax.random.uniform(

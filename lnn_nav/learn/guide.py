@@ -84,6 +84,11 @@ def guide_to(grid: GuideGrid, scene: Scene, target: Float[Array, " 3"]) -> Guide
     return Guide(cost)
 
 
+def cost_at(grid: GuideGrid, guide: Guide, position: Float[AnyArray, " 3"]) -> Float[Array, ""]:
+    """Cost-to-go from a position [m]."""
+    return _at(guide.cost, (position - jnp.asarray(grid.origin, position.dtype)) / grid.cell)
+
+
 def way(
     grid: GuideGrid,
     guide: Guide,

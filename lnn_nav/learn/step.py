@@ -113,7 +113,7 @@ def train_step(
     kind = state.iteration % len(FAMILIES)
     courses = jax.tree.map(lambda leaf: leaf[kind], courses)
     flyers = jax.tree.map(lambda leaf: leaf[kind], state.flyers)
-    flyers = _renew(schedule, courses, kind, flyers, key)
+    flyers = _renew(schedule, shape, courses, kind, flyers, key)
     here = jax.tree.map(lambda leaf: leaf[flyers.course], courses)
     loss = jax.value_and_grad(loss_of, argnums=2, has_aux=True)
     (value, (flyers, figures)), gradient = loss(shape, graph, state.params, kind, here, flyers)
@@ -136,13 +136,20 @@ def learning_rate(schedule: Schedule, progress: Float[Array, ""]) -> Float[Array
     return schedule.rate * rise * 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(progress, 0, 1)))
 
 
-def _renew(schedule: Schedule, courses: Course, kind: Array, flyers: Flyer, key: Array) -> Flyer:
+def _renew(
+    schedule: Schedule,
+    shape: FlightShape,
+    courses: Course,
+    kind: Array,
+    flyers: Flyer,
+    key: Array,
+) -> Flyer:
     """Begin a new flight wherever one is over."""
     batch, each = flyers.done.shape[0], courses.target.shape[0]
     where, how = jax.random.split(key)
     course = jax.random.randint(where, (batch,), 0, each, jnp.int32)
     chosen = jax.tree.map(lambda leaf: leaf[course], courses)
-    draw = jax.vmap(lambda c, k: draw_start(c, kind, k, schedule.speeds))
+    draw = jax.vmap(lambda c, k: draw_start(shape.guide, c, kind, k, schedule.speeds))
     body, speed = draw(chosen, jax.random.split(how, batch))
     fresh = Flyer(
         twin=start(body),

@@ -107,6 +107,7 @@ class _Run:
             self.config.courses,
             FIRST_SEED,
             self.config.most_dense,
+            self.config.most_zoom,
             lambda done, all_: self.tell(Progress(f"worlds {done}/{all_}", self.share())),
         )
 
