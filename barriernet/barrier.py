@@ -162,7 +162,7 @@ def find_relative_degree(
     tolerance = 1e3 * float(jnp.finfo(sample_states.dtype).eps)
     function = h
     for degree in range(1, largest + 1):
-        shows = jax.vmap(_control_share(system, function))(sample_states)
+        shows = jax.jit(jax.vmap(_control_share(system, function)))(sample_states)
         if not bool(jnp.all(jnp.isfinite(shows))):
             raise ModelError("h: expected finite derivatives at every sample, got NaN or infinity")
         if bool(jnp.any(shows > tolerance)):

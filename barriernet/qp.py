@@ -95,7 +95,7 @@ def _verdict(
     """Outcome of a sound problem, and the residual that it rests on."""
     rows, dtype = problem.soft.shape[0], problem.q.dtype
     tolerance = 1e-8 if dtype == jnp.float64 else 1e-4
-    rounding = (1e3 * float(jnp.finfo(dtype).eps)) ** 2 / tolerance
+    rounding = (1e2 * float(jnp.finfo(dtype).eps)) ** 2 / tolerance
     residual = optimality_residual(problem, found.relaxed, answer, rounding)
     finished = found.iterations < iteration_limit(problem.q.shape[0], rows)
     impossible = ~problem.usable[:rows] & ~problem.soft & (problem.c[:rows] > 0)

@@ -41,9 +41,15 @@ def wall(*, weight=np.inf, limit=4.0):
 
 
 NET = wall()
-filter_batch = jax.jit(jax.vmap(NET))
+OWN_GAINS = np.array([2.0, 2.0, 1.0, 1.0])
 filter_rows = jax.jit(filter_control)
 filter_with_gains = jax.jit(jax.vmap(lambda s, w, g, f: NET(s, w, g, f)))
+
+
+def filter_batch(state, wish):
+    return filter_with_gains(
+        state, wish, np.broadcast_to(OWN_GAINS, (BATCH, 4)), np.zeros((BATCH, 2))
+    )
 
 
 def batch(rng, dtype=np.float64):
@@ -131,16 +137,21 @@ def test_soft_rows_give_way_to_limits_and_say_by_how_much():
     assert not certificate.certified
     np.testing.assert_allclose(certificate.slack, -certificate.margins.min(), rtol=1e-12)
     assert certificate.sentence().startswith("not certified")
-    # The same with hard rows: the fallback.
-    control, certificate = jax.jit(wall(limit=1.0))(state, jnp.zeros(2))
+
+
+def test_hard_rows_that_ask_for_too_much_end_in_the_fallback():
+    state = np.broadcast_to([0.9, 0.0, 6.0, 0.0], (BATCH, 4))
+    control, certificates = filter_batch(state, np.zeros((BATCH, 2)))
+    certificate = jax.tree.map(lambda part: part[0], certificates)
     assert certificate.outcome == Outcome.INFEASIBLE and certificate.replaced
     assert "infeasible" in certificate.sentence()
+    np.testing.assert_array_equal(control, 0)
 
 
 def test_cost_says_what_nearest_means():
     """One row u1 + u2 >= 2 from the origin: the correction goes where it is cheap."""
     A, b, limits = jnp.ones((1, 2)), jnp.full(1, 2.0), Limits.between([-9, -9], [9, 9])
-    control, certificate = filter_rows(jnp.zeros(2), A, b, limits)
+    control, certificate = filter_rows(jnp.zeros(2), A, b, limits, cost=jnp.eye(2))
     np.testing.assert_allclose(control, [1, 1], rtol=1e-14)
     assert certificate.sentence().startswith("certified")
     cost = jnp.diag(jnp.array([1.0, 3.0]))
@@ -148,20 +159,15 @@ def test_cost_says_what_nearest_means():
     np.testing.assert_allclose(control, [1.5, 0.5], rtol=1e-14)
 
 
-def test_no_barriers_is_only_limits():
-    net = BarrierNet(NET.system, (), NET.limits)
-    control, certificate = jax.jit(net)(jnp.zeros(4), jnp.array([9.0, 1.0]))
-    np.testing.assert_array_equal(control, [4, 1])
-    assert net.gain_count == 0 and certificate.certified
-
-
-def test_float32_stays_float32_and_inside_float64_limits():
-    limits = Limits.between([0.1], [0.7])
-    none = np.zeros((0, 1), np.float32)
+def test_no_barriers_in_float32_keep_float64_limits():
+    net = BarrierNet(NET.system, (), Limits.between([0.1, -1.0], [0.7, 1.0]))
+    run = jax.jit(net)
     for wish in (-5.0, 5.0):
-        control, certificate = filter_rows(np.full(1, wish, np.float32), none, none[:, 0], limits)
+        control, certificate = run(np.zeros(4, np.float32), np.full(2, wish, np.float32))
         assert control.dtype == certificate.correction.dtype == np.float32
         assert 0.1 <= float(control[0]) <= 0.7
+        assert float(control[1]) == np.sign(wish)
+        assert net.gain_count == 0 and certificate.certified
 
 
 def test_gains_are_learnt_through_the_layer():

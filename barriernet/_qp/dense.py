@@ -7,8 +7,18 @@ run one by one under `vmap`; triangular solves unrolled into scalars take long t
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
+
+UNROLLED = 4
+"""Up to this size loops are unrolled: that runs faster, and compiles longer."""
+
+Pair: TypeAlias = tuple[Array, Array]
+Step: TypeAlias = int | Array
 
 
 def whiten(
@@ -25,17 +35,18 @@ def whiten(
     """
     size = matrix.shape[0]
     smallest = 4 * size * float(jnp.finfo(matrix.dtype).eps)
-    both = jnp.concatenate([matrix, jnp.eye(size, dtype=matrix.dtype)])
-    squares = []
-    positive = jnp.asarray(True)
-    for j in range(size):
-        products = both[size:, j] @ both[:size]
-        healthy = products[j] > smallest * matrix[j, j]
-        positive = positive & healthy
-        squares.append(jnp.where(healthy, products[j], 1))
-        both = _cleared(both, j, products / squares[j])
-    both = both / jnp.sqrt(jnp.stack(squares))
-    return both[size:], both[:size].T, positive
+
+    def clear(j: Step, both: Pair) -> Pair:
+        image, white = both
+        ratio = _share_of_later(image @ white[j], j)
+        return image - ratio * image[j], white - ratio * white[j]
+
+    image, white = _repeat(size, clear, (matrix, jnp.eye(size, dtype=matrix.dtype)))
+    square = jnp.sum(image * white, axis=1)
+    # A NaN compares as False.
+    positive = jnp.all(square > smallest * jnp.diagonal(matrix))
+    root = jnp.sqrt(jnp.where(square > 0, square, 1))[:, None]
+    return (white / root).T, image / root, positive
 
 
 def orthonormal(rows: Float[Array, "r n"]) -> tuple[Float[Array, "n n"], Float[Array, "r n"]]:
@@ -46,20 +57,28 @@ def orthonormal(rows: Float[Array, "r n"]) -> tuple[Float[Array, "n n"], Float[A
     Returns:
         T, upper triangular, with T T' = inverse of rows' rows; and Q.
     """
-    count, size = rows.shape
-    both = jnp.concatenate([rows, jnp.eye(size, dtype=rows.dtype)])
-    squares = []
-    for j in range(size):
-        products = both[:count, j] @ both[:count]
-        squares.append(jnp.where(products[j] > 0, products[j], 1))
-        both = _cleared(both, j, products / squares[j])
-    both = both / jnp.sqrt(jnp.stack(squares))
-    return both[count:], both[:count]
+    size = rows.shape[1]
+
+    def clear(j: Step, both: Pair) -> Pair:
+        basis, white = both
+        ratio = _share_of_later(basis @ basis[j], j)
+        return basis - ratio * basis[j], white - ratio * white[j]
+
+    basis, white = _repeat(size, clear, (rows.T, jnp.eye(size, dtype=rows.dtype)))
+    square = jnp.sum(basis * basis, axis=1)
+    root = jnp.sqrt(jnp.where(square > 0, square, 1))[:, None]
+    return (white / root).T, (basis / root).T
 
 
-def _cleared(both: Float[Array, "r n"], j: int, ratio: Float[Array, " n"]) -> Float[Array, "r n"]:
-    """Take `ratio` times column j out of the columns after it."""
-    if j + 1 == both.shape[1]:
-        return both
-    later = jnp.arange(both.shape[1]) > j
-    return both - both[:, j, None] * jnp.where(later, ratio, 0)
+def _repeat(count: int, step: Callable[[Step, Pair], Pair], both: Pair) -> Pair:
+    if count > UNROLLED:
+        return jax.lax.fori_loop(0, count, step, both)
+    for j in range(count):
+        both = step(j, both)
+    return both
+
+
+def _share_of_later(products: Float[Array, " n"], j: Step) -> Float[Array, "n 1"]:
+    """How much of vector j the vectors after it hold, as a column."""
+    later = (jnp.arange(products.shape[0]) > j) & (products[j] > 0)
+    return jnp.where(later, products / jnp.where(products[j] > 0, products[j], 1), 0)[:, None]
