@@ -135,19 +135,31 @@ class Policy(nnx.Module):
         Returns:
             The new memory and the wish, all float32.
         """
+        memory, raw = self.raw(memory, sight, goal, dt)
+        return memory, self.wish(raw, sight, goal)
+
+    def raw(
+        self, memory: Float[Array, "*batch neurons"], sight: Sight, goal: Goal, dt: Array | float
+    ) -> tuple[Float[Array, "*batch neurons"], Float[Array, "*batch 5"]]:
+        """Think once; answer the head's output before squashing. Arguments as in the call."""
         shape = self.shape
         state = jax.tree.map(_single, sight.state)
-        heading = jax.lax.stop_gradient(heading_of(state))
         rays = jnp.where(sight.valid, _single(sight.ranges), shape.max_range)[..., : shape.rays]
-        known = features(state, heading, jax.tree.map(_single, goal))
+        known = features(state, _heading(state), jax.tree.map(_single, goal))
         seen = self.encoder(squash_ranges(rays, shape.max_range), known[..., 7:9])
         memory, output = self.cell(
             memory, jnp.concatenate([seen, known], axis=-1), jnp.asarray(dt, jnp.float32)
         )
-        raw = self.head(output)
+        return memory, self.head(output)
+
+    def wish(self, raw: Float[Array, "*batch 5"], sight: Sight, goal: Goal) -> Wish:
+        """The wish that the head's output stands for, in the state of a sight."""
+        shape = self.shape
+        state = jax.tree.map(_single, sight.state)
+        heading = _heading(state)
         box = jnp.asarray(shape.acceleration, jnp.float32)
         low, high = shape.gain_range
-        return memory, Wish(
+        return Wish(
             acceleration=to_world(heading, jnp.tanh(raw[..., :3]) * box),
             yaw_rate=jax.lax.stop_gradient(yaw_rate_towards(state, heading, goal, shape.yaw_rate)),
             gains=low + (high - low) * jax.nn.sigmoid(raw[..., 3:]),
@@ -190,6 +202,11 @@ def features(
         ],
         axis=-1,
     )
+
+
+def _heading(state: State) -> Float[Array, "*batch 2"]:
+    """The heading, without gradient: the frame is given, not flown."""
+    return jax.lax.stop_gradient(heading_of(state))
 
 
 def heading_of(state: State) -> Float[Array, "*batch 2"]:

@@ -115,9 +115,7 @@ def fly_window(
         flyer, scan = carry
         flyer = replace(flyer, twin=_decayed(flyer.twin, shape.decay))
         body = flyer.twin.body
-        ranges = _rays(shape, kind, course.scene, jax.lax.stop_gradient(body))
-        ranges = checkpoint_name(ranges, "rays")
-        sight = Sight(body, ranges, jnp.ones(ranges.shape, bool))
+        sight = cast_rays(shape, kind, course.scene, body)
         neurons, wish = policy(flyer.neurons, sight, goal, shape.substeps / 240)
         wished = wish.acceleration
         corrected = jnp.zeros(())
@@ -125,8 +123,7 @@ def fly_window(
             scan = jax.lax.stop_gradient(remember(shape.scan, scan, sight, shape.substeps / 240))
             wished = _behind_barrier(shape, course.scene, scan, flyer, wish)
             corrected = jnp.sum((wished - wish.acceleration) ** 2)
-        twin, thrust = _physics(shape, flyer.twin, wished, wish.yaw_rate)
-        flyer = replace(flyer, twin=twin, neurons=neurons, thrust=thrust)
+        flyer = replace(fly_thought(shape, flyer, wished, wish.yaw_rate), neurons=neurons)
         return (flyer, scan), _measure(shape, kind, course, flyer, wish.acceleration, corrected)
 
     policy_saves = jax.checkpoint_policies.save_only_these_names("rays")
@@ -176,12 +173,22 @@ def loss_of(
     return loss, (jax.lax.stop_gradient(flyers), figures)
 
 
-def _rays(shape: FlightShape, kind: Array, scene: Scene, body: State) -> Array:
-    """Ranges of all rays, without gradient."""
-    directions = rotate(body.quaternion, jnp.asarray(shape.rays.directions, jnp.float32))
+def cast_rays(shape: FlightShape, kind: Int[Array, ""], scene: Scene, body: State) -> Sight:
+    """What the policy's rays see, without gradient; the ranges are named for checkpointing."""
+    still = jax.lax.stop_gradient(body)
+    directions = rotate(still.quaternion, jnp.asarray(shape.rays.directions, jnp.float32))
     reach = shape.rays.max_range
-    ranges = of_kind(scene, kind, lambda s: ray_distance(s, body.position, directions, reach))
-    return jax.lax.stop_gradient(ranges)
+    ranges = of_kind(scene, kind, lambda s: ray_distance(s, still.position, directions, reach))
+    ranges = checkpoint_name(jax.lax.stop_gradient(ranges), "rays")
+    return Sight(body, ranges, jnp.ones(ranges.shape, bool))
+
+
+def fly_thought(
+    shape: FlightShape, flyer: Flyer, acceleration: Float[Array, " 3"], yaw_rate: Float[Array, ""]
+) -> Flyer:
+    """The flyer after the physics steps of one thought, under one wish."""
+    twin, thrust = _physics(shape, flyer.twin, acceleration, yaw_rate)
+    return replace(flyer, twin=twin, thrust=thrust)
 
 
 def _behind_barrier(

@@ -113,7 +113,7 @@ def train_step(
     kind = state.iteration % len(FAMILIES)
     courses = jax.tree.map(lambda leaf: leaf[kind], courses)
     flyers = jax.tree.map(lambda leaf: leaf[kind], state.flyers)
-    flyers = _renew(schedule, shape, courses, kind, flyers, key)
+    flyers = renew(schedule, shape, courses, kind, flyers, key)
     here = jax.tree.map(lambda leaf: leaf[flyers.course], courses)
     loss = jax.value_and_grad(loss_of, argnums=2, has_aux=True)
     (value, (flyers, figures)), gradient = loss(shape, graph, state.params, kind, here, flyers)
@@ -136,7 +136,7 @@ def learning_rate(schedule: Schedule, progress: Float[Array, ""]) -> Float[Array
     return schedule.rate * rise * 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(progress, 0, 1)))
 
 
-def _renew(
+def renew(
     schedule: Schedule,
     shape: FlightShape,
     courses: Course,
@@ -144,7 +144,7 @@ def _renew(
     flyers: Flyer,
     key: Array,
 ) -> Flyer:
-    """Begin a new flight wherever one is over."""
+    """Begin a new flight wherever one is over: same arguments as `train_step`, of one family."""
     batch, each = flyers.done.shape[0], courses.target.shape[0]
     where, how = jax.random.split(key)
     course = jax.random.randint(where, (batch,), 0, each, jnp.int32)
