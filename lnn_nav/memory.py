@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import no_type_check
 
 from flax import struct
@@ -20,7 +21,6 @@ class Task:
 
     Attributes:
         targets: points to reach in order [m], `[points, 3]`.
-        leg: index of the next one.
         legs: how many there are.
         radius: within which a point counts as reached [m].
         speed: set speed [m/s].
@@ -29,7 +29,6 @@ class Task:
     """
 
     targets: Float[Array, "points 3"]
-    leg: Int[Array, ""]
     legs: Int[Array, ""]
     radius: Float[Array, ""]
     speed: Float[Array, ""]
@@ -39,21 +38,39 @@ class Task:
 
 @no_type_check  # At run time only: jax also fills pytrees with axes and placeholders.
 @struct.dataclass
-class Memory:
-    """Everything a pilot remembers.
+class Mind:
+    """What one thought leaves to the next, and to the ticks in between.
 
     Attributes:
         neurons: of the policy's cell.
-        task: what the mission asks for.
+        leg: index of the next target.
         scan: hit points of the last sights.
         near: the balls that matter until the next sight.
-        guard: the safety half's memory, a `Guard` in one vector.
     """
 
     neurons: Float[Array, " neurons"]
-    task: Task
+    leg: Int[Array, ""]
     scan: Scan
     near: Near
+
+
+@no_type_check  # At run time only: jax also fills pytrees with axes and placeholders.
+@struct.dataclass
+class Memory:
+    """Everything a pilot remembers, packed: a compiled call pays for each array that it returns.
+
+    Attributes:
+        task: what the mission asks for.
+        mind: a `Mind` without the scan's large arrays, in one vector.
+        points: of the scan, `[sights, rays, 3]`.
+        radii: of the scan, `[sights, rays]`.
+        guard: the safety half's memory, a `Guard` in one vector.
+    """
+
+    task: Task
+    mind: Float[Array, " m"]
+    points: Float[Array, "sights rays 3"]
+    radii: Float[Array, "sights rays"]
     guard: Float[Array, " n"]
 
 
@@ -64,8 +81,18 @@ class PilotWish:
 
     Attributes:
         wish: of the policy; zeros where it was not finite.
-        sound: whether the policy, its memory and the state that it saw were finite.
+        sound: whether the policy and its memory were finite.
     """
 
     wish: Wish
     sound: Bool[Array, ""]
+
+
+def without_points(mind: Mind) -> Mind:
+    """The mind without the scan's large arrays."""
+    return replace(mind, scan=replace(mind.scan, points=None, radii=None))
+
+
+def with_points(mind: Mind, memory: Memory) -> Mind:
+    """The inverse of `without_points`."""
+    return replace(mind, scan=replace(mind.scan, points=memory.points, radii=memory.radii))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
@@ -12,7 +13,7 @@ import numpy as np
 from flax import nnx
 from jax import Array
 from jax.core import Tracer
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from barriernet import Outcome
 from barriernet.backup import Motion, brake_control, hold_control, motion_of, stop_point
@@ -20,7 +21,7 @@ from lnn_nav.control import attitude_wrench
 from lnn_nav.design import Design
 from lnn_nav.guard import Guard, acceleration_of, blank_guard, estimate, expect, mended
 from lnn_nav.mapped import nearest_on_map
-from lnn_nav.memory import Memory, PilotWish, Task
+from lnn_nav.memory import Memory, Mind, PilotWish, Task, with_points, without_points
 from lnn_nav.packing import Packing, Record, pack
 from lnn_nav.policy import Goal, Policy
 from lnn_nav.safety import barrier_rows, clip_forces, rotor_forces, stay_clear
@@ -77,30 +78,24 @@ class LiquidPilot:
         self.rays: RayPattern = design.rays
         self.sight_rate: float = design.sight_rate
         graph, params = nnx.split(policy)
-        self._think = jax.jit(partial(_think, design, graph, params))
-        self._act = jax.jit(partial(_act, design, barrier))
+        blank = partial(_blank_mind, design, policy.blank_memory())
+        minds = Packing.of(without_points(jax.eval_shape(blank, at_rest(jnp.zeros(3)))))
+        self._reset = jax.jit(partial(_reset, design, blank))
+        self._think = jax.jit(partial(_think, design, graph, params, minds))
+        self._act = jax.jit(partial(_act, design, barrier, minds))
 
     def reset(self, mission: Mission) -> Memory:
         """The memory at the start of a mission."""
-        design, dtype = self.design, mission.start.position.dtype
-        scan = blank_scan(design.scan, mission.start.position)
-        motion = _still(mission.start)
+        mind, points, radii, guard = self._reset(mission.start)
         task = Task(
             targets=mission.targets,
-            leg=jnp.zeros((), jnp.int32),
             legs=mission.target_count,
             radius=mission.target_radius,
             speed=mission.speed,
             bounds=mission.bounds,
             scene=mission.scene if self.sees == "map" else None,
         )
-        return Memory(
-            neurons=self.policy.blank_memory(),
-            task=task,
-            scan=scan,
-            near=nearest(design.scan, scan, design.safety.braking, motion),
-            guard=pack(blank_guard(design.airframe, mission.start, dtype), dtype),
-        )
+        return Memory(task, mind, points, radii, guard)
 
     def think(self, memory: Memory, sight: Sight, dt: float | Array) -> tuple[Memory, PilotWish]:
         """Look at a sight and make a wish for the ticks until the next one.
@@ -118,7 +113,9 @@ class LiquidPilot:
         """
         if not isinstance(dt, Tracer) and not (np.isfinite(dt) and dt > 0):
             raise TimeStepError(f"dt: expected a positive finite time [s], got {dt}")
-        return self._think(memory, sight, jnp.asarray(dt, jnp.float32))
+        elapsed = dt if isinstance(dt, Tracer) else np.float32(dt)
+        mind, points, radii, wish = self._think(memory, sight, elapsed)
+        return Memory(memory.task, mind, points, radii, memory.guard), wish
 
     def act(
         self, memory: Memory, wish: PilotWish, state: State
@@ -134,59 +131,82 @@ class LiquidPilot:
             The new memory, rotor forces [N] in [0, f_max], and what to record.
         """
         guard, forces, record = self._act(
-            memory.near, memory.task.bounds, memory.guard, memory.neurons, wish, _in_a_row(state)
+            memory.mind, memory.task.bounds, memory.guard, wish, _in_a_row(state)
         )
-        return replace(memory, guard=guard), forces, record
+        after = Memory(memory.task, memory.mind, memory.points, memory.radii, guard)
+        return after, forces, record
+
+
+def _blank_mind(design: Design, neurons: Float[Array, " neurons"], start: State) -> Mind:
+    """Nothing seen, nothing thought."""
+    scan = blank_scan(design.scan, start.position)
+    still = Motion(jnp.asarray(start.position, jnp.float32), jnp.zeros(3, jnp.float32))
+    near = nearest(design.scan, scan, design.safety.braking, still)
+    return Mind(neurons, jnp.zeros((), jnp.int32), scan, near)
+
+
+def _reset(
+    design: Design, blank: Callable[[State], Mind], start: State
+) -> tuple[Array, Array, Array, Array]:
+    """The packed parts of a memory at a start."""
+    mind, dtype = blank(start), start.position.dtype
+    guard = pack(blank_guard(design.airframe, start, dtype), dtype)
+    return pack(without_points(mind), dtype), mind.scan.points, mind.scan.radii, guard
 
 
 def _think(
     design: Design,
     graph: Any,  # noqa: ANN401 - the static half of an nnx split
     params: Any,  # noqa: ANN401 - the other half
+    minds: Packing,
     memory: Memory,
     sight: Sight,
     dt: Array,
-) -> tuple[Memory, PilotWish]:
+) -> tuple[Array, Array, Array, PilotWish]:
     """One thought: mend the sight, ask the policy, put the hit points into the scan."""
     policy = nnx.merge(graph, params)
     sight, _ = finite(sight)
     guard = _unpacked(design, memory.guard)
     _, state, sensed = estimate(guard, _cast(sight.state, guard), design.safety.tick)
     sight = replace(sight, state=state)
-    task = _next_leg(memory.task, state)
-    goal = Goal(task.targets[task.leg], task.speed, task.bounds[1, 2])
-    neurons, wish = policy(memory.neurons, sight, goal, dt)
+    task, mind = memory.task, with_points(minds.unpack(memory.mind), memory)
+    leg = _next_leg(task, mind.leg, state)
+    goal = Goal(task.targets[leg], task.speed, task.bounds[1, 2])
+    neurons, wish = policy(mind.neurons, sight, goal, dt)
     leaves = [jnp.ravel(leaf) for leaf in jax.tree.leaves((neurons, wish))]
     sound = sensed & jnp.all(jnp.isfinite(jnp.concatenate(leaves)))
     neurons, wish = jax.tree.map(lambda leaf: jnp.where(sound, leaf, 0), (neurons, wish))
-    scan = remember(design.scan, memory.scan, sight, dt)
+    scan = remember(design.scan, mind.scan, sight, dt)
     motion = _motion(design, guard, state)
     if task.scene is not None:
         near = nearest_on_map(design.scan, task.scene, design.safety.braking, motion)
     else:
         low = jax.tree.map(lambda leaf: leaf.astype(scan.points.dtype), motion)
         near = nearest(design.scan, scan, design.safety.braking, low)
-    memory = replace(memory, neurons=neurons, task=task, scan=scan, near=near)
-    return memory, PilotWish(wish, sound)
+    after = pack(without_points(Mind(neurons, leg, scan, near)), memory.mind.dtype)
+    return after, scan.points, scan.radii, PilotWish(wish, sound)
 
 
 def _act(
     design: Design,
     barrier: bool,
-    near: Near,
+    minds: Packing,
+    mind: Float[Array, " m"],
     bounds: Float[Array, "2 3"],
     packed: Float[Array, " n"],
-    neurons: Float[Array, " neurons"],
     wish: PilotWish,
     row: Float[Array, " 13"],
 ) -> tuple[Float[Array, " n"], Float[Array, " 4"], Record]:
     """The control step: estimate, stopping path, attitude, rotor limits, expectation."""
     airframe, tick = design.airframe, design.safety.tick
     guard, given = _unpacked(design, packed), _out_of_row(row.astype(packed.dtype))
+    thought = minds.unpack(mind)
     guard, whole = mended(airframe, guard, given)
     guard, state, sensed = estimate(guard, given, tick)
     wish = replace(wish, sound=wish.sound & whole & sensed)
-    guard, acceleration, path = _stopping_path(design, barrier, near, bounds, guard, wish, state)
+    guard, acceleration, path = _stopping_path(
+        design, barrier, thought.near, bounds, guard, wish, state
+    )
     yaw_rate = jnp.where(path["fallback"] > 0, 0, wish.wish.yaw_rate.astype(acceleration.dtype))
     command = acceleration - guard.disturbance
     wrench = attitude_wrench(airframe, design.attitude, state, command, yaw_rate)
@@ -201,7 +221,7 @@ def _act(
         "outcome_rotors": rotors.outcome,
         "sensed": sensed,
         "disturbance": guard.disturbance,
-        "neurons": neurons,
+        "neurons": thought.neurons,
     }
     last = clip_forces(airframe, forces.astype(jnp.float32))
     return pack(guard, packed.dtype), last, Record.of(record, packed.dtype)
@@ -259,15 +279,11 @@ def _motion(design: Design, guard: Guard, state: State) -> Motion:
     return motion_of(design.safety.braking, state.position, state.velocity, acceleration)
 
 
-def _still(state: State) -> Motion:
-    return Motion(jnp.asarray(state.position, jnp.float32), jnp.zeros(3, jnp.float32))
-
-
-def _next_leg(task: Task, state: State) -> Task:
+def _next_leg(task: Task, leg: Int[Array, ""], state: State) -> Int[Array, ""]:
     """Go on to the next point when the present one is reached."""
-    gap = safe_norm(state.position - task.targets[task.leg].astype(state.position.dtype))
-    passed = (gap < task.radius) & (task.leg + 1 < task.legs)
-    return replace(task, leg=task.leg + passed.astype(jnp.int32))
+    gap = safe_norm(state.position - task.targets[leg].astype(state.position.dtype))
+    passed = (gap < task.radius) & (leg + 1 < task.legs)
+    return leg + passed.astype(jnp.int32)
 
 
 def _cast(state: State, guard: Guard) -> State:
