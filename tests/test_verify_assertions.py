@@ -12,15 +12,18 @@ from pilot_rig import straight_pilot
 
 from lnn_nav.verify import (
     FAULTS,
+    BitsReport,
     Fault,
     Suite,
     assert_no_contact,
     assert_reaches,
     assert_survives_faults,
     assert_within_limits,
+    checks,
     fly_bits,
     fly_suite,
 )
+from lnn_nav.verify.checks import Check, run_checks
 from lnn_nav.verify.suite import forget
 from sim.airframe import CF2X
 from sim.families import FamilyError
@@ -213,3 +216,51 @@ def test_what_is_no_pilot_or_no_share_is_refused():
         assert_reaches(hover(), SUITE, at_least=1.5)
     with pytest.raises(ValueError, match="vectors"):
         fly_bits(straight_pilot().design, vectors=0)
+
+
+CHECKED = Suite("mixed", first_seed=1_000_000, missions=1, engine="twin", speed=8.0)
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """One fault, no bits; and pilots that are compiled already, not the same ones made anew."""
+    kept = [fault for fault in FAULTS if fault.name == "state NaN"]
+    monkeypatch.setattr(checks, "FAULTS", kept)
+    # Bits have tests of their own.
+    monkeypatch.setattr(
+        checks, "fly_bits", lambda design, vectors: BitsReport(vectors, vectors // 2, 0, 0.1)
+    )
+    monkeypatch.setattr(
+        checks,
+        "LiquidPilot",
+        lambda design, policy, name, barrier=True, sees="rays": straight_pilot(barrier),
+    )
+
+
+def checked(pilot, **changes) -> dict[str, Check]:
+    terms = {"at_least": 0.0, "vectors": 1, "tell": lambda text: None, **changes}
+    return {check.name: check for check in run_checks(pilot, CHECKED, **terms)}
+
+
+def test_a_safe_pilot_passes_and_one_without_a_barrier_does_not(few):
+    found = checked(straight_pilot())
+    assert all(check.passed for check in found.values()), found
+    assert len(found) == 7 + 1 + 1 + 1
+    bare = checked(straight_pilot(barrier=False), at_least=1.0, vectors=2)
+    name = f"{straight_pilot(False).name}: no contact"
+    assert not bare[name].passed
+    assert "contact at" in bare[name].trouble
+    assert "sim.flight.fly" in bare[name].trouble
+    assert not bare["random bits: rotor limits"].passed
+    assert not bare[f"{straight_pilot(False).name}: arrives"].passed
+    assert bare["straight line without the barrier: is caught"].passed
+
+
+def test_worlds_that_cannot_show_a_fault_are_a_fault():
+    # Without a single obstacle in them.
+    empty = replace(CHECKED, families="forest", density=0.0)
+    report = fly_suite(straight_pilot(barrier=False), empty)
+    assert report.contacts == 0
+    check = checks._power(report)
+    assert not check.passed
+    assert "too easy" in check.trouble

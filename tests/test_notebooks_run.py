@@ -1,0 +1,60 @@
+"""The notebooks run from top to bottom, and show what they promise."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+from lnn_nav.store import SHIPPED, STRAIGHT_LINE, load_policy
+
+NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+
+
+def shipped_or_straight() -> str:
+    """The shipped pilot, or the one without a network where a checkout has none yet."""
+    folder = Path(load_policy.__code__.co_filename).parent / "pilots" / SHIPPED
+    return SHIPPED if folder.is_dir() else STRAIGHT_LINE
+
+
+def executed(name: str, parameters: str) -> nbformat.NotebookNode:
+    """Run a notebook whose cell of parameters is replaced."""
+    notebook = jupytext.read(NOTEBOOKS / f"{name}.py")
+    (cell,) = (c for c in notebook.cells if "parameters" in c.metadata.get("tags", []))
+    cell.source = parameters
+    client = NotebookClient(notebook, timeout=240, kernel_name="python3")
+    # The backend of these tests would hide the figures from the notebook.
+    environment = {key: value for key, value in os.environ.items() if key != "MPLBACKEND"}
+    return client.execute(cwd=str(NOTEBOOKS), env=environment)
+
+
+@pytest.fixture(scope="module")
+def first_flight() -> nbformat.NotebookNode:
+    # A short mission: at this set speed the time is up after a few seconds.
+    return executed(
+        "01_first_flight",
+        f'PILOT = "{shipped_or_straight()}"\nFAMILY, SEED = "forest", 1_000_001\n'
+        'ENGINE = "twin"\nSPEED = 6.0',
+    )
+
+
+def test_the_first_flight_runs_and_draws_four_figures(first_flight):
+    outputs = [output for cell in first_flight.cells for output in cell.get("outputs", [])]
+    pictures = [o for o in outputs if "image/png" in o.get("data", {})]
+    assert len(pictures) == 4
+    said = "".join(output.get("text", "") for output in outputs)
+    assert "nearest to anything solid" in said
+    assert "0 with contact, 0 ticks out of limits" in said
+
+
+def test_a_notebook_that_fails_is_seen(tmp_path, monkeypatch):
+    (tmp_path / "bad.py").write_text('# %% tags=["parameters"]\nA = 1\n\n# %%\nassert A == 1\n')
+    monkeypatch.setattr("test_notebooks_run.NOTEBOOKS", tmp_path)
+    executed("bad", "A = 1")
+    with pytest.raises(CellExecutionError, match="AssertionError"):
+        executed("bad", "A = 2")
