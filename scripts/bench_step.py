@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """What a tick and a thought cost, in units of an empty compiled call: `scripts/bench_step.py`.
 
 Medians of interleaved rounds, everything in one run; times alone depend on the machine.

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Fly one mission: `scripts/fly.py --world walls --seed 1000007`. See `--help`."""
 
 from lnn_nav.commands.fly import main

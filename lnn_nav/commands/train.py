@@ -30,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console()
     try:
         config = tyro.cli(TrainConfig, args=arguments, prog="train")
+        config = dataclasses.replace(config, out=config.folder)
         return _train(config, console)
     except (TrainError, OSError, ValueError) as error:
         console.print(f"train: {error}", style="red", markup=False, highlight=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +19,9 @@ class TrainConfig:
     Give either `--minutes` (wall time, set-up included) or `--iterations`.
     """
 
-    out: Path
-    """Folder of the run: pilot, training state, metrics.jsonl, config.json."""
+    out: Path | None = None
+    """Folder of the run: pilot, training state, metrics.jsonl, config.json (default:
+    runs/<utc>-train-<seed>)."""
     minutes: float | None = None
     """Wall time of the whole run [min]."""
     iterations: int | None = None
@@ -55,6 +57,8 @@ class TrainConfig:
         Raises:
             TrainError: naming the field, what was expected and what came.
         """
+        if self.resume and self.out is None:
+            raise TrainError("out: expected the folder of the run to resume")
         if (self.minutes is None) == (self.iterations is None):
             raise TrainError("minutes, iterations: expected exactly one of them")
         if self.minutes is not None and not (math.isfinite(self.minutes) and self.minutes > 0):
@@ -67,7 +71,16 @@ class TrainConfig:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise TrainError(f"{name}: expected a positive number, got {value}")
+        if min(self.most_dense) < 1 or not self.most_zoom >= 1:
+            raise TrainError("most_dense, most_zoom: expected factors of 1 or more")
         if not 0 <= self.barrier_share < 1:
             raise TrainError(f"barrier_share: expected 0 to below 1, got {self.barrier_share}")
         if self.seed < 0:
             raise TrainError(f"seed: expected 0 or more, got {self.seed}")
+
+    @property
+    def folder(self) -> Path:
+        """Where the run goes; a new name each second where `out` is not given."""
+        return self.out or Path("runs") / time.strftime(
+            f"%Y%m%dT%H%M%SZ-train-{self.seed}", time.gmtime()
+        )

@@ -94,7 +94,7 @@ class _Run:
 
     def set_up(self) -> None:
         """Fresh folder or resumed state; courses; compiled step."""
-        folder = self.config.out
+        folder = self.config.folder
         if self.config.resume:
             self._resume()
         elif (folder / "state").exists():
@@ -151,7 +151,7 @@ class _Run:
 
     def save(self) -> None:
         """Write the training state, and the averaged policy as a pilot."""
-        folder, state = self.config.out, self.state
+        folder, state = self.config.folder, self.state
         policy = nnx.merge(self.graph, state.average)
         about = {
             "trained_by": _command(self.config),
@@ -166,12 +166,12 @@ class _Run:
         means = {name: float(np.mean(jax.device_get(rows))) for name, rows in self.sums.items()}
         self.sums = {}
         row = {"iteration": self.iteration, "seconds": round(self.seconds(), 1), **means}
-        with open(self.config.out / "metrics.jsonl", "a", encoding="utf-8") as file:
+        with open(self.config.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         self.tell(Progress("training", self.share(), means, self.iteration, self.seconds()))
 
     def _resume(self) -> None:
-        folder = self.config.out
+        folder = self.config.folder
         trees, about = load_tree(folder / "state", {"state": self.state})
         before, now = about["config"], _plain(self.config)
         free = {"out", "resume", "minutes", "iterations", "checkpoint_seconds"}
@@ -211,7 +211,7 @@ def _interrupt() -> Generator[Callable[[], bool]]:
 def _command(config: TrainConfig) -> str:
     """The command that trains this pilot."""
     plain = TrainConfig(config.out, iterations=1)
-    words = ["scripts/train.py", "--out", config.out.name]
+    words = ["scripts/train.py", "--out", config.folder.name]
     for item in dataclasses.fields(config):
         value = getattr(config, item.name)
         skip = item.name in ("out", "resume", "checkpoint_seconds") or value is None
@@ -221,7 +221,7 @@ def _command(config: TrainConfig) -> str:
 
 
 def _plain(config: TrainConfig) -> dict[str, Any]:
-    return {**dataclasses.asdict(config), "out": str(config.out)}
+    return {**dataclasses.asdict(config), "out": str(config.folder)}
 
 
 def _write_json(path: Path, data: object) -> None:
