@@ -169,12 +169,13 @@ def _think(
     guard = _unpacked(design, memory.guard)
     _, state, sensed = estimate(guard, _cast(sight.state, guard), design.safety.tick)
     sight = replace(sight, state=state)
-    task, mind = memory.task, with_points(minds.unpack(memory.mind), memory)
+    task = memory.task
+    mind, whole = _mended(design, minds, memory, policy.blank_memory(), state)
     leg = _next_leg(task, mind.leg, state)
     goal = Goal(task.targets[leg], task.speed, task.bounds[1, 2])
     neurons, wish = policy(mind.neurons, sight, goal, dt)
     leaves = [jnp.ravel(leaf) for leaf in jax.tree.leaves((neurons, wish))]
-    sound = sensed & jnp.all(jnp.isfinite(jnp.concatenate(leaves)))
+    sound = sensed & whole & jnp.all(jnp.isfinite(jnp.concatenate(leaves)))
     neurons, wish = jax.tree.map(lambda leaf: jnp.where(sound, leaf, 0), (neurons, wish))
     scan = remember(design.scan, mind.scan, sight, dt)
     motion = _motion(design, guard, state)
@@ -185,6 +186,26 @@ def _think(
         near = nearest(design.scan, scan, design.safety.braking, low)
     after = pack(without_points(Mind(neurons, leg, scan, near)), memory.mind.dtype)
     return after, scan.points, scan.radii, PilotWish(wish, sound)
+
+
+def _mended(
+    design: Design,
+    minds: Packing,
+    memory: Memory,
+    neurons: Float[Array, " neurons"],
+    state: State,
+) -> tuple[Mind, Array]:
+    """The mind, or a blank one if any part of it is not finite; and whether it was whole."""
+    parts = [jnp.ravel(part) for part in (memory.mind, memory.points, memory.radii)]
+    whole = jnp.all(jnp.isfinite(jnp.concatenate(parts)))
+    mind = with_points(minds.unpack(memory.mind), memory)
+    blank = replace(
+        mind,
+        neurons=neurons,
+        leg=jnp.zeros_like(mind.leg),
+        scan=blank_scan(design.scan, state.position),
+    )
+    return jax.tree.map(lambda own, new: jnp.where(whole, own, new), mind, blank), whole
 
 
 def _act(

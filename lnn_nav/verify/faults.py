@@ -109,11 +109,12 @@ def spoilt(tree: Any, value: float) -> Any:  # noqa: ANN401 - any pytree
     )
 
 
-def _neurons(memory: Any, value: float) -> Any:  # noqa: ANN401 - any memory
-    """A memory whose `neurons` all are `value`, if it has any."""
-    if not hasattr(memory, "neurons"):
-        return memory
-    return memory.replace(neurons=spoilt(memory.neurons, value))
+def _mind(memory: Any, value: float) -> Any:  # noqa: ANN401 - any memory
+    """A memory whose `mind` (or `neurons`) all is `value`, if it has one."""
+    for name in ("mind", "neurons"):
+        if hasattr(memory, name):
+            return replace(memory, **{name: spoilt(getattr(memory, name), value)})
+    return memory
 
 
 def _state(state: State, value: float) -> State:
@@ -136,8 +137,8 @@ FAULTS = (
         ticks=1 << 30,
     ),
     Fault("state in the sight NaN", sight=lambda s: replace(s, state=_state(s.state, _NAN))),
-    Fault("memory NaN", memory=lambda memory: _neurons(memory, _NAN)),
-    Fault("memory infinite", memory=lambda memory: _neurons(memory, _INF)),
+    Fault("memory NaN", memory=lambda memory: _mind(memory, _NAN)),
+    Fault("memory infinite", memory=lambda memory: _mind(memory, _INF)),
     Fault("wish NaN", wish=lambda wish: spoilt(wish, _NAN)),
     Fault("wish infinite", wish=lambda wish: spoilt(wish, _INF)),
     Fault("wish 1e30", wish=lambda wish: spoilt(wish, 1e30)),
