@@ -200,6 +200,46 @@ def test_hard_rows_as_pairs_of_equalities():
     np.testing.assert_allclose(held, problem[B][:, :2], rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("far", [1.0, 1e6])
+def test_redundant_equalities_are_not_called_infeasible(dtype, far):
+    """Three equalities, each written three times in other units, and their sum."""
+    problem = draw(contradictory=0.0)
+    A, b = problem[A_], problem[B]
+    unit = np.random.default_rng(7).uniform(0.3, 3, (BATCH, 3))
+    A[:, 3:6], b[:, 3:6] = -A[:, :3] * unit[..., None], -b[:, :3] * unit
+    A[:, 6:9], b[:, 6:9] = A[:, :3] / unit[..., None], b[:, :3] / unit
+    A[:, 9], b[:, 9] = A[:, :3].sum(axis=1), b[:, :3].sum(axis=1)
+    problem[WEIGHT][:, :10] = np.inf
+    problem[LOWER][:], problem[UPPER][:] = -np.inf, np.inf
+    problem[Q] *= far
+    solution = solve_batch(*(part.astype(dtype) for part in problem))
+    assert np.all(np.asarray(solution.outcome) == Outcome.SOLVED)
+    # Negative control: one of them moved by more than the rounding of such numbers.
+    b[:, 9] += 1e-3 * far
+    solution = solve_batch(*(part.astype(dtype) for part in problem))
+    assert np.all(np.asarray(solution.outcome) == Outcome.INFEASIBLE)
+
+
+def test_what_float32_cannot_solve_is_not_called_solved():
+    """Soft rows 1e15 times stiffer than the cost: refused or right, never wrong and certain."""
+    problem = draw()
+    problem[A_] *= 1e6
+    problem = [part.astype(np.float32) for part in problem]
+    solution = jax.tree.map(np.asarray, solve_batch(*problem))
+    accepted = solution.outcome == Outcome.SOLVED
+    violation = np.array(
+        [
+            optimality_violation(one, solution.x[i], solution.slack[i], solution.multipliers[i])
+            for i, one in enumerate(zip(*problem, strict=True))
+        ]
+    )
+    assert np.all(violation[accepted] <= 5e-4)
+    assert np.all(np.isin(solution.outcome, [Outcome.SOLVED, Outcome.UNCONVERGED]))
+    # Negative control: the check has something to catch.
+    assert np.mean(violation > 1e-2) > 0.1
+
+
 def random_bits(rng, *shape):
     return rng.integers(0, 2**32, shape, dtype=np.uint32).view(np.float32)
 

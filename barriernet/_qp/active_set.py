@@ -70,10 +70,9 @@ class ActiveSet:
 @no_type_check
 @struct.dataclass
 class Candidate:
-    """The constraint that is being taken in: normal x >= c, by `violation` not met."""
+    """The constraint that is being taken in: normal x >= side."""
 
     normal: Float[Array, " n"]
-    violation: Float[Array, ""]
     side: Float[Array, ""]
     soft: Bool[Array, ""]
     compliance: Float[Array, ""]
@@ -82,8 +81,12 @@ class Candidate:
 @no_type_check
 @struct.dataclass
 class Rates:
-    """Change of everything when the candidate's multiplier grows by one."""
+    """Change of everything when the candidate's multiplier grows by one.
 
+    `drift` is what x lacks of meeting the constraints in the slots, after steps from afar.
+    """
+
+    drift: Float[Array, " n"]
     x: Float[Array, " n"]
     soft: Float[Array, " K"]
     slot: Float[Array, " n"]
@@ -120,15 +123,20 @@ def run(problem: ScaledQP, enabled: Bool[Array, ""]) -> ActiveSet:
 
 
 def _most_violated(state: ActiveSet, problem: ScaledQP) -> Int[Array, ""]:
-    eps = jnp.finfo(problem.c.dtype).eps
     count, rows = problem.c.shape[0], problem.soft.shape[0]
     violation = problem.c - problem.C @ state.x
-    noise = 16 * eps * (jnp.abs(problem.c) + jnp.max(jnp.abs(state.x)))
     taken = state.passed_over | jnp.any(state.chosen(count), axis=1)
     taken = taken | jnp.concatenate([state.soft_active, jnp.zeros(count - rows, bool)])
-    ranked = jnp.where(problem.usable & ~taken & (violation > noise), violation, 0)
+    ranked = jnp.where(
+        problem.usable & ~taken & (violation > _rounding(problem.c, state.x)), violation, 0
+    )
     worst = jnp.argmax(ranked).astype(jnp.int32)
     return jnp.where(ranked[worst] > 0, worst, NONE)
+
+
+def _rounding(side: Float[Array, "*m"], x: Float[Array, " n"]) -> Float[Array, "*m"]:
+    """Violations of normal x >= side up to this are rounding."""
+    return 16 * jnp.finfo(x.dtype).eps * (jnp.abs(side) + jnp.max(jnp.abs(x)))
 
 
 def _advance(state: ActiveSet, problem: ScaledQP) -> ActiveSet:
@@ -138,22 +146,24 @@ def _advance(state: ActiveSet, problem: ScaledQP) -> ActiveSet:
     candidate = _candidate(state, problem, compliance, soft)
     rates = _rates(state, problem, candidate, jnp.where(state.soft_active, weight, 0))
 
-    full = _ratio(
-        jnp.maximum(candidate.violation - state.candidate_multiplier * candidate.compliance, 0),
-        rates.closing,
-    )
+    x = state.x + rates.drift
+    violation = candidate.side - candidate.normal @ x
+    met = (violation <= _rounding(candidate.side, x)) & (state.candidate_multiplier == 0)
+    missing = violation - state.candidate_multiplier * candidate.compliance
+    full = _ratio(jnp.maximum(missing, 0), rates.closing)
     limits = jnp.concatenate(
         [_ratio(state.soft_multiplier, -rates.soft), _ratio(state.slot_multiplier, -rates.slot)]
     )
     blocker = jnp.argmin(limits)
     length = jnp.minimum(limits[blocker], full)
-    stuck = ~jnp.isfinite(length)
-    drop = ~stuck & (limits[blocker] < full)
-    length = jnp.where(stuck, 0, length)
+    stuck = ~met & ~jnp.isfinite(length)
+    drop = ~met & ~stuck & (limits[blocker] < full)
+    take = ~met & ~stuck & ~drop
+    length = jnp.where(take | drop, length, 0)
 
     index, place = jnp.arange(rows), jnp.arange(state.slot.shape[0])
-    enters = ~drop & ~stuck & candidate.soft & (state.candidate == index)
-    fills = ~drop & ~stuck & ~candidate.soft & (jnp.argmin(state.used) == place)
+    enters = take & candidate.soft & (state.candidate == index)
+    fills = take & ~candidate.soft & (jnp.argmin(state.used) == place)
     leaves, frees = drop & (blocker == index), drop & (blocker - rows == place)
     reached = state.candidate_multiplier + length
     soft_active = (state.soft_active | enters) & ~leaves
@@ -163,7 +173,7 @@ def _advance(state: ActiveSet, problem: ScaledQP) -> ActiveSet:
     relax = stuck & ~state.relaxed & _contradicts(state, problem, candidate, rates)
     moved = replace(
         state,
-        x=_on_bounds(state.x + length * rates.x, slot, problem),
+        x=x + length * rates.x,
         soft_active=soft_active,
         soft_multiplier=jnp.where(enters, reached, jnp.where(soft_active, soft_multiplier, 0)),
         slot=slot,
@@ -194,16 +204,6 @@ def _contradicts(
     return ~candidate.soft & alike & (left > 32 * eps * terms)
 
 
-def _on_bounds(x: Array, slot: Array, problem: ScaledQP) -> Array:
-    """Put coordinates whose bound is in a slot on that bound: steps from afar leave rounding."""
-    size, rows = x.shape[0], problem.soft.shape[0]
-    place = rows + jnp.arange(size, dtype=jnp.int32)[:, None]
-    at_lower = jnp.any(slot[None, :] == place, axis=1)
-    at_upper = jnp.any(slot[None, :] == place + size, axis=1)
-    x = jnp.where(at_lower, problem.c[rows : rows + size], x)
-    return jnp.where(at_upper, -problem.c[rows + size :], x)
-
-
 def _candidate(
     state: ActiveSet,
     problem: ScaledQP,
@@ -212,12 +212,10 @@ def _candidate(
 ) -> Candidate:
     rows = problem.soft.shape[0]
     at = jnp.maximum(state.candidate, 0)
-    normal = problem.C[at]
     # Bounds follow the rows in the list: they are hard.
     padding = problem.c.shape[0] - rows
     return Candidate(
-        normal=normal,
-        violation=problem.c[at] - normal @ state.x,
+        normal=problem.C[at],
         side=problem.c[at],
         soft=jnp.concatenate([soft, jnp.zeros(padding, bool)])[at],
         compliance=jnp.concatenate([compliance, jnp.zeros(padding, compliance.dtype)])[at],
@@ -231,7 +229,8 @@ def _rates(
     idle = jnp.where(state.used, 0.0, 1.0).astype(weight.dtype)
     root = jnp.sqrt(weight)
     white, basis = orthonormal(jnp.concatenate([problem.root, problem.A * root[:, None]]))
-    pull, held = candidate.normal @ white, (state.normals(problem.C) @ white).T
+    normals = state.normals(problem.C)
+    pull, held = candidate.normal @ white, (normals @ white).T
     inner, _ = orthonormal(jnp.concatenate([held, jnp.diag(idle)]))
     slot = inner @ ((pull @ held) @ inner)
     free = pull - held @ slot
@@ -243,7 +242,9 @@ def _rates(
     full = jnp.all(state.used) & ~candidate.soft
     dependent = full | (closing <= (256 * eps) ** 2 * (pull @ pull))
     free = jnp.where(dependent, 0, free)
+    sides = jnp.where(state.used, problem.c[jnp.maximum(state.slot, 0)], 0)
     return Rates(
+        drift=white @ (held @ (inner @ ((sides - normals @ state.x) @ inner))),
         x=white @ free,
         # weight A x, but without the digits that product loses on stiff rows
         soft=-root * (basis[problem.q.shape[0] :] @ free),
