@@ -173,6 +173,15 @@ def test_the_last_word_is_finite():
     np.testing.assert_array_equal(clip_forces(CF2X, bad), [CF2X.hover_force] * 3 + [0.0])
 
 
+@pytest.mark.parametrize("bad", [jnp.nan, jnp.inf, 1e300])
+def test_a_wrench_that_is_none_does_not_stop_the_rotors(bad):
+    # An unsolved problem answers zeros: that would be free fall.
+    forces, answer = forces_of(body(), jnp.asarray([bad, 0.0, 0.0, bad]))
+    assert int(answer.outcome) != 0
+    assert np.isfinite(forces).all()
+    assert np.sum(forces) > 0.4 * CF2X.max_force
+
+
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
 def test_the_dtype_of_the_wrench_is_kept(dtype):
     state = jax.tree.map(lambda leaf: leaf.astype(dtype), body())
