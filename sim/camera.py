@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
-import pybullet
 from jaxtyping import Float, UInt8
 
 from sim.airframe import Airframe
-from sim.bullet import BulletEngine, build, connect
+from sim.bullet import BulletEngine, build, connect, pybullet
 from sim.engine import EngineError, start_of
 from sim.state import AnyArray, State
 from sim.world import World
