@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from lnn_nav.control import AttitudeGains
+from lnn_nav.detour import DetourShape
 from lnn_nav.policy import PolicyShape
 from lnn_nav.safety import SafetyShape
 from lnn_nav.scan import ScanShape
@@ -53,6 +54,7 @@ class Design:
         policy: size and scaling of the network.
         attitude: gains of the attitude loop.
         safety: what the barriers count on.
+        detour: when the pilot asks for a way round.
         sights: how many sights are remembered.
         patches: how many patches of directions offer a ball to the barrier.
         gap_share: see `ScanShape`.
@@ -66,6 +68,7 @@ class Design:
     policy: PolicyShape = PolicyShape()
     attitude: AttitudeGains = AttitudeGains()
     safety: SafetyShape = SafetyShape()
+    detour: DetourShape = DetourShape()
     sights: int = 6
     patches: int = 64
     gap_share: float = 0.75

@@ -9,6 +9,7 @@ from flax import struct
 from jax import Array
 from jaxtyping import Bool, Float, Int
 
+from lnn_nav.detour import Detour
 from lnn_nav.policy import Wish
 from lnn_nav.scan import Near, Scan
 from sim.scene import Scene
@@ -44,12 +45,14 @@ class Mind:
     Attributes:
         neurons: of the policy's cell.
         leg: index of the next target.
+        detour: the detour under way.
         scan: hit points of the last sights.
         near: the balls that matter until the next sight.
     """
 
     neurons: Float[Array, " neurons"]
     leg: Int[Array, ""]
+    detour: Detour
     scan: Scan
     near: Near
 

@@ -19,6 +19,7 @@ from barriernet import Outcome
 from barriernet.backup import Motion, brake_control, hold_control, motion_of, stop_point
 from lnn_nav.control import attitude_wrench
 from lnn_nav.design import Design
+from lnn_nav.detour import aim, no_detour
 from lnn_nav.guard import Guard, acceleration_of, blank_guard, estimate, expect, mended
 from lnn_nav.mapped import nearest_on_map
 from lnn_nav.memory import Memory, Mind, PilotWish, Task, with_points, without_points
@@ -142,7 +143,7 @@ def _blank_mind(design: Design, neurons: Float[Array, " neurons"], start: State)
     scan = blank_scan(design.scan, start.position)
     still = Motion(jnp.asarray(start.position, jnp.float32), jnp.zeros(3, jnp.float32))
     near = nearest(design.scan, scan, design.safety.braking, still)
-    return Mind(neurons, jnp.zeros((), jnp.int32), scan, near)
+    return Mind(neurons, jnp.zeros((), jnp.int32), no_detour(), scan, near)
 
 
 def _reset(
@@ -172,7 +173,14 @@ def _think(
     task = memory.task
     mind, whole = _mended(design, minds, memory, policy.blank_memory(), state)
     leg = _next_leg(task, mind.leg, state)
-    goal = Goal(task.targets[leg], task.speed, task.bounds[1, 2])
+    patience = jax.tree.map(
+        lambda own, new: jnp.where(leg == mind.leg, own, new), mind.detour, no_detour()
+    )
+    target = task.targets[leg]
+    detour, target = aim(
+        design.detour, design.rays, patience, sight, target, task.speed, task.bounds, dt
+    )
+    goal = Goal(target, task.speed, task.bounds[1, 2])
     neurons, wish = policy(mind.neurons, sight, goal, dt)
     leaves = [jnp.ravel(leaf) for leaf in jax.tree.leaves((neurons, wish))]
     sound = sensed & whole & jnp.all(jnp.isfinite(jnp.concatenate(leaves)))
@@ -184,7 +192,7 @@ def _think(
     else:
         low = jax.tree.map(lambda leaf: leaf.astype(scan.points.dtype), motion)
         near = nearest(design.scan, scan, design.safety.braking, low)
-    after = pack(without_points(Mind(neurons, leg, scan, near)), memory.mind.dtype)
+    after = pack(without_points(Mind(neurons, leg, detour, scan, near)), memory.mind.dtype)
     return after, scan.points, scan.radii, PilotWish(wish, sound)
 
 
@@ -203,6 +211,7 @@ def _mended(
         mind,
         neurons=neurons,
         leg=jnp.zeros_like(mind.leg),
+        detour=no_detour(),
         scan=blank_scan(design.scan, state.position),
     )
     return jax.tree.map(lambda own, new: jnp.where(whole, own, new), mind, blank), whole
