@@ -99,8 +99,8 @@ def spoil_guard(memory: Any) -> Any:
 
 
 def spoil_scan(memory: Any) -> Any:
-    """A single point of the scan turned to NaN."""
-    return replace(memory, points=memory.points.at[2, 7, 1].set(jnp.nan))
+    """What one ray has seen turned to NaN."""
+    return replace(memory, points=memory.points.at[:, 7, 1].set(jnp.nan))
 
 
 @pytest.mark.parametrize("spoil", [spoil_guard, spoil_scan])
@@ -108,7 +108,8 @@ def test_the_rest_of_the_memory_heals_too(spoil, sound):
     flight = flown(Fault("memory", memory=spoil, first=FIRST, ticks=1))
     judged = verdict(flight)
     assert judged.fallback_ticks > 0
-    assert backup_ticks(flight)[-1] < FIRST + TICKS + 10
+    # One thought, not as many as the scan is deep.
+    assert backup_ticks(flight)[-1] < FIRST + 20
     assert judged.limit_violations == judged.nonfinite == judged.contacts == 0
     assert abs(flight.position[-1, 0] - sound.position[-1, 0]) < 0.02
 

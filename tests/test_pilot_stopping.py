@@ -173,6 +173,23 @@ def test_a_pilot_that_sees_nothing_hits_the_crowds():
 
 
 @pytest.fixture(scope="module")
+def gusts() -> dict:
+    """Thrown at a wall and at the ground in a declared wind that no observer has met yet."""
+    wall = Box((3.5, 0, 2), (0.5, 6, 2))
+    worlds = [room(wall, start=(0.2, 0, 1.5)), room(wall), room(start=(0, 0, 3.0)), room(height=9)]
+    velocity = np.array([(3.9, 0, 0), (3, 2, 0), (0, 0, -3.6), (0, 0, 5)], float)
+    push = np.array([(6, 0, 0), (6, 0, 0), (0, 0, -4), (0, 0, 4)], float)
+    wind = np.array([(1, 0, 0), (0.9, 0.43, 0), (0, 0, -1), (0, 0, 1)], float)
+    plans = np.repeat(push[:, None], THOUGHTS, axis=1)
+    return fly_plans(worlds, plans, wind, velocity)
+
+
+def test_a_gust_of_the_declared_strength_does_not_break_the_stop(gusts):
+    assert gusts["clearance"].min() > 0.05
+    assert gusts["position"][3, :, 2].max() < 9 - 0.06
+
+
+@pytest.fixture(scope="module")
 def stepped() -> dict:
     """Steps of acceleration, and the roughest commands the box allows, far from everything."""
     high = room(start=(0, 0, 100.0), size=200.0, height=200.0)
