@@ -40,18 +40,25 @@ def sound() -> Flight:
     return flown(Fault("nothing"))
 
 
+def near_the_wall(flight: Flight) -> bool:
+    """Whether it went on after the fault, which came at x = 1 m; the wall stands at 3 m."""
+    return flight.position[:, 0].max() > 2.6
+
+
 def backup_ticks(flight: Flight) -> np.ndarray:
     return np.flatnonzero(flight.records["fallback"])
 
 
 def test_without_a_fault_the_backup_does_not_fly(sound):
     assert sound.outcome == "timeout"
+    assert near_the_wall(sound)
+    assert sound.position[FIRST, 0] < 1.3
     assert backup_ticks(sound).size == 0
     assert sound.records["sensed"].all()
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_a_fault_is_survived(fault, sound):
+def test_a_fault_is_survived(fault):
     last = FIRST + min(fault.ticks, TICKS)
     flight = flown(replace(fault, first=FIRST, ticks=min(fault.ticks, 1 << 30)))
     judged = verdict(flight)
@@ -65,9 +72,9 @@ def test_a_fault_is_survived(fault, sound):
         assert last <= ticks[-1] + 1 <= last + 10
         assert (np.diff(ticks) == 1).all()
         # And the flight goes on, to where it was going: up to the wall.
-        assert abs(flight.position[-1, 0] - sound.position[-1, 0]) < 0.02
+        assert near_the_wall(flight)
     elif fault.ticks <= TICKS:
-        assert abs(flight.position[-1, 0] - sound.position[-1, 0]) < 0.02
+        assert near_the_wall(flight)
 
 
 @pytest.mark.parametrize("name", ["state NaN", "state infinite", "attitude zero"])
@@ -104,14 +111,14 @@ def spoil_scan(memory: Any) -> Any:
 
 
 @pytest.mark.parametrize("spoil", [spoil_guard, spoil_scan])
-def test_the_rest_of_the_memory_heals_too(spoil, sound):
+def test_the_rest_of_the_memory_heals_too(spoil):
     flight = flown(Fault("memory", memory=spoil, first=FIRST, ticks=1))
     judged = verdict(flight)
     assert judged.fallback_ticks > 0
     # One thought, not as many as the scan is deep.
     assert backup_ticks(flight)[-1] < FIRST + 20
     assert judged.limit_violations == judged.nonfinite == judged.contacts == 0
-    assert abs(flight.position[-1, 0] - sound.position[-1, 0]) < 0.02
+    assert near_the_wall(flight)
 
 
 def test_neurons_are_reset_and_only_when_they_are_not_finite():
