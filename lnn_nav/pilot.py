@@ -176,10 +176,11 @@ def _think(
     patience = jax.tree.map(
         lambda own, new: jnp.where(leg == mind.leg, own, new), mind.detour, no_detour()
     )
-    target = task.targets[leg]
-    detour, target = aim(
-        design.detour, design.rays, patience, sight, target, task.speed, task.bounds, dt
-    )
+    detour, target = patience, task.targets[leg]
+    if policy.TAKES_DETOURS:
+        detour, target = aim(
+            design.detour, design.rays, patience, sight, target, task.speed, task.bounds, dt
+        )
     goal = Goal(target, task.speed, task.bounds[1, 2])
     neurons, wish = policy(mind.neurons, sight, goal, dt)
     leaves = [jnp.ravel(leaf) for leaf in jax.tree.leaves((neurons, wish))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import no_type_check
+from typing import ClassVar, no_type_check
 
 import jax
 import jax.numpy as jnp
@@ -98,6 +98,8 @@ class Policy(nnx.Module):
         cell: the recurrent cell.
         head: cell output to acceleration (3) and gains (2), before squashing.
     """
+
+    TAKES_DETOURS: ClassVar[bool] = True
 
     def __init__(self, shape: PolicyShape, *, rngs: nnx.Rngs) -> None:
         """Draw the weights.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
@@ -19,6 +21,8 @@ class StraightLine(nnx.Module):
         shape: box of accelerations, yaw rate and gains.
         rate: velocity error to acceleration [1/s].
     """
+
+    TAKES_DETOURS: ClassVar[bool] = False
 
     def __init__(self, shape: PolicyShape, rate: float = 3.0) -> None:
         """Keep the scaling of `shape`."""
