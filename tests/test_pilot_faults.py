@@ -124,22 +124,23 @@ def test_the_rest_of_the_memory_heals_too(spoil):
 def test_neurons_are_reset_and_only_when_they_are_not_finite():
     pilot = liquid_pilot()
     mission = mission_of(room(WALL), jnp.float64)
-    sight, state = plain_sight(pilot), at_rest(np.array([0.0, 0.0, 1.5]), 0.0)
+    sight, size = plain_sight(pilot), pilot.policy.blank_memory().size
 
-    def neurons(memory: Any, wish: Any) -> np.ndarray:
-        return np.asarray(pilot.act(memory, wish, state)[2]["neurons"])
+    def neurons(memory: Any) -> np.ndarray:
+        """They come first in a packed mind."""
+        return np.asarray(memory.mind[:size])
 
     memory, wish = pilot.think(pilot.reset(mission), sight, 1 / 24)
-    first = neurons(memory, wish)
+    first = neurons(memory)
     assert bool(wish.sound)
     assert np.abs(first).max() > 0
     spoilt = replace(memory, mind=memory.mind.at[0].set(jnp.nan))
     healed, wish = pilot.think(spoilt, sight, 1 / 24)
     assert not bool(wish.sound)
-    assert not neurons(healed, wish).any()
+    assert not neurons(healed).any()
     again, wish = pilot.think(healed, sight, 1 / 24)
     assert bool(wish.sound)
-    np.testing.assert_array_equal(neurons(again, wish), first)
+    np.testing.assert_array_equal(neurons(again), first)
 
 
 def liquid_pilot() -> LiquidPilot:
