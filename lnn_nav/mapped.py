@@ -10,9 +10,6 @@ from barriernet.backup import Braking, Motion, stop_point
 from lnn_nav.scan import Near, ScanShape
 from sim.scene import Scene, obstacle_distance
 
-SAMPLES = 33
-"""Points of the path from which the map is asked for its nearest point."""
-
 
 def nearest_on_map(shape: ScanShape, scene: Scene, braking: Braking, motion: Motion) -> Near:
     """Exact surface points nearest to points spread along and around the stopping path.

@@ -21,7 +21,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Bool, Float, Int
 
 from barriernet.backup import Braking, Motion, distance_to_path
-from sim.sensors import RayPattern, Sight
+from sim.sensors import RayPattern, Sight, sphere_points
 from sim.state import AnyArray, rotate
 
 NOTHING = -1e3
@@ -57,11 +57,7 @@ class ScanShape:
     @cached_property
     def patch_rays(self) -> Int[np.ndarray, "patches width"]:
         """Rays of each patch; shorter patches repeat a ray."""
-        index = np.arange(self.patches) + 0.5
-        height = 1 - 2 * index / self.patches
-        turn = np.pi * (1 + 5**0.5) * index
-        level = np.sqrt(1 - height**2)
-        centres = np.stack([level * np.cos(turn), level * np.sin(turn), height], axis=-1)
+        centres = sphere_points(self.patches)
         owner = (self.pattern.directions @ centres.T).argmax(axis=1)
         groups = [np.flatnonzero(owner == patch) for patch in range(self.patches)]
         groups = [group for group in groups if group.size]

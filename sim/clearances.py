@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from sim.shapes import Box, Boxes, Cylinder, Cylinders, Sphere, Spheres
+from sim.shapes import distances_of
 from sim.world import World
 
-_KINDS = ((Cylinder, Cylinders), (Sphere, Spheres), (Box, Boxes))
 _MOST_PAIRS = 1_000_000
 """Pairs of a point and an obstacle that are looked at together, to bound the memory."""
 
@@ -27,14 +26,9 @@ def clearance(
     finite = np.logical_and.reduce(np.isfinite(points), axis=1)
     points = np.where(finite[:, None], points, 0.0)
     nearest = points[:, 2].copy()
-    for kind, pack in _KINDS:
-        items = [obstacle for obstacle in world.obstacles if type(obstacle) is kind]
-        if not items:
-            continue
-        shapes = pack.pack(items, len(items))
-        count = max(1, _MOST_PAIRS // len(items))
-        for first in range(0, len(points), count):
-            some = slice(first, first + count)
-            distances = shapes.distances(points[some]).min(axis=-1)
-            nearest[some] = np.minimum(nearest[some], distances)
+    count = max(1, _MOST_PAIRS // max(1, len(world.obstacles)))
+    for first in range(0, len(points), count):
+        some = slice(first, first + count)
+        distances = distances_of(world.obstacles, points[some]).min(axis=-1, initial=np.inf)
+        nearest[some] = np.minimum(nearest[some], distances)
     return np.where(finite, nearest - radius, np.nan)

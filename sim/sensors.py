@@ -33,6 +33,15 @@ class Sight:
     valid: Bool[Array, "*batch rays"]
 
 
+def sphere_points(count: int) -> Float[np.ndarray, "count 3"]:
+    """Directions spread evenly over the sphere: a Fibonacci lattice."""
+    index = np.arange(count) + 0.5
+    height = 1 - 2 * index / count
+    turn = np.pi * (1 + 5**0.5) * index
+    level = np.sqrt(1 - height**2)
+    return np.stack([level * np.cos(turn), level * np.sin(turn), height], axis=-1)
+
+
 @dataclass(frozen=True)
 class RayPattern:
     """Rays fixed to the body, in rings of equal elevation.
@@ -82,11 +91,7 @@ class RayPattern:
 
         Found on 40,000 directions spread evenly over the sphere (a Fibonacci lattice).
         """
-        index = np.arange(40_000) + 0.5
-        height = 1 - 2 * index / index.size
-        turn = np.pi * (1 + 5**0.5) * index
-        level = np.sqrt(1 - height**2)
-        sphere = np.stack([level * np.cos(turn), level * np.sin(turn), height], axis=-1)
+        sphere = sphere_points(40_000)
         cosine = sphere.astype(np.float32) @ self.directions.T.astype(np.float32)
         nearest = cosine.argmax(axis=1)
         angle = np.arccos(np.clip(cosine.max(axis=1), -1.0, 1.0))

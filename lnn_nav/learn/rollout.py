@@ -57,7 +57,7 @@ class FlightShape:
     substeps: int = 10
     decay: float = 0.98
     barrier: bool = False
-    attitude: AttitudeGains = AttitudeGains(20.0, 60.0)
+    attitude: AttitudeGains = AttitudeGains()
     safety: SafetyShape = SafetyShape()
     guide: GuideGrid = GuideGrid()
     weights: LossWeights = LossWeights()

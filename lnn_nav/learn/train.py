@@ -86,7 +86,9 @@ class _Run:
         policy = Policy(self.design.policy, rngs=nnx.Rngs(config.seed))
         self.graph, _ = nnx.split(policy)
         self.schedule = Schedule(rate=config.rate)
-        self.shape = FlightShape(rays=self.design.rays.first(3), steps=config.steps)
+        self.shape = FlightShape(
+            rays=self.design.rays.first(len(self.design.policy.rings)), steps=config.steps
+        )
         self.state = first_state(self.schedule, policy, config.batch)
         self.compiled: set[FlightShape] = set()
         self.sums: dict[str, list[Any]] = {}
