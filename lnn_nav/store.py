@@ -184,6 +184,15 @@ def load_tree(
     return jax.tree.unflatten(jax.tree.structure(dict(like)), leaves), about
 
 
+def load_about(folder: Path | str) -> dict[str, Any]:
+    """The plain data that `save_tree` put beside its trees: enough to know which trees to expect.
+
+    Raises:
+        StateError: naming what is damaged.
+    """
+    return read_archive(folder, TREES)[1]
+
+
 def _blank(design: Design) -> tuple[Any, Any]:
     """Graph and abstract parameters of a design's policy: names, shapes, dtypes, no numbers."""
     policy = nnx.eval_shape(lambda: Policy(design.policy, rngs=nnx.Rngs(0)))

@@ -55,7 +55,7 @@ def test_an_interrupted_and_resumed_run_has_the_parameters_of_an_unbroken_one(
     """Law: unbroken == interrupted + resumed, bit for bit, optimiser and flights included."""
     run_for(tmp_path / "unbroken", 6)
     run_for(tmp_path / "broken", 6, stop_after=1)
-    done = json.loads((tmp_path / "broken/pilot.json").read_text())["about"]["iterations"]
+    done = load_policy(tmp_path / "broken").about["iterations"]
     assert 0 < done < 6, "the interrupt must have come in between, or this test shows nothing"
     run_for(tmp_path / "broken", 6, resume=True)
     pairs = list(zip(leaves(tmp_path / "unbroken"), leaves(tmp_path / "broken"), strict=True))

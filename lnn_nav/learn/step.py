@@ -117,7 +117,7 @@ def train_step(
     here = jax.tree.map(lambda leaf: leaf[flyers.course], courses)
     loss = jax.value_and_grad(loss_of, argnums=2, has_aux=True)
     (value, (flyers, figures)), gradient = loss(shape, graph, state.params, kind, here, flyers)
-    norm = optax.global_norm(gradient)
+    norm = optax.tree.norm(gradient)
     sound = jnp.isfinite(norm)
     gradient = jax.tree.map(lambda leaf: jnp.where(sound, leaf, 0), gradient)
     direction, moments = optimiser(schedule).update(gradient, state.moments, state.params)

@@ -23,7 +23,7 @@ from lnn_nav.learn.courses import Course, build_courses
 from lnn_nav.learn.rollout import FlightShape
 from lnn_nav.learn.step import Schedule, first_state, train_step
 from lnn_nav.policy import Policy
-from lnn_nav.store import load_tree, save_pilot, save_tree
+from lnn_nav.store import load_about, load_tree, save_pilot, save_tree
 from sim.files import write_atomically
 
 REPORT_EVERY = 15
@@ -174,12 +174,13 @@ class _Run:
 
     def _resume(self) -> None:
         folder = self.config.folder
-        trees, about = load_tree(folder / "state", {"state": self.state})
-        before, now = about["config"], _plain(self.config)
+        # Settings first: another batch or cell would only show as an array of another shape.
+        before, now = load_about(folder / "state")["config"], _plain(self.config)
         free = {"out", "resume", "minutes", "iterations", "checkpoint_seconds"}
         for name in sorted(now.keys() - free):
             if before.get(name) != now[name]:
                 raise TrainError(f"{name}: the run has {before.get(name)!r}, got {now[name]!r}")
+        trees, about = load_tree(folder / "state", {"state": self.state})
         self.state = jax.tree.map(jnp.asarray, trees["state"])
         self.spent = float(about["seconds"])
         _forget_after(folder / "metrics.jsonl", self.iteration)
@@ -223,7 +224,8 @@ def _command(config: TrainConfig) -> str:
 
 
 def _plain(config: TrainConfig) -> dict[str, Any]:
-    return {**dataclasses.asdict(config), "out": str(config.folder)}
+    """As it comes back from JSON: lists for tuples."""
+    return json.loads(json.dumps({**dataclasses.asdict(config), "out": str(config.folder)}))
 
 
 def _write_json(path: Path, data: object) -> None:
