@@ -30,6 +30,9 @@ NOTHING = -1e3
 LONG_AGO = 1e3
 """Age of what was never seen [s]."""
 
+BLIND = 0.5
+"""How far it is taken to be free in a direction that was never seen [m]."""
+
 
 @dataclass(frozen=True)
 class ScanShape:
@@ -42,8 +45,8 @@ class ScanShape:
         gap_share: share of a ray's cell that counts as occupied around a hit.
         ageing: growth of a ball [m/s].
         range_noise: declared standard deviation of a range, as a fraction of it; twice counts.
-        patience: a ray that returned nothing for longer is blind [s]; with half of them blind,
-            nothing counts as scanned.
+        patience: a ray that returned nothing for longer is blind [s]: space ends where it last
+            ended. With half of them blind, nothing counts as scanned.
     """
 
     pattern: RayPattern
@@ -142,8 +145,14 @@ def remember(shape: ScanShape, scan: Scan, sight: Sight, dt: Array | float) -> S
     scanned = jnp.mean((age <= shape.patience).astype(dtype)) >= 0.5
     aged = scan.radii + jnp.asarray(dt, dtype) * shape.ageing
     last = (scan.cursor - 1) % shape.sights
-    points = jnp.where(sight.valid[:, None], origin + ranges[:, None] * world, scan.points[last])
-    radii = jnp.where(sight.valid, jnp.where(hit, radii, NOTHING), aged[last])
+    # What a blind ray knew to be free ends where it last ended; if it never saw, right here.
+    never = age >= LONG_AGO
+    ends = jnp.where(never[:, None], origin + BLIND * world, scan.points[last])
+    reached = jnp.where(never, BLIND, shape.pattern.max_range) * shape.gap_share * cell
+    ended = (age > shape.patience) & (never | (aged[last] < 0))
+    lost = jnp.where(ended, reached, aged[last])
+    points = jnp.where(sight.valid[:, None], origin + ranges[:, None] * world, ends)
+    radii = jnp.where(sight.valid, jnp.where(hit, radii, NOTHING), lost)
     return Scan(
         points=scan.points.at[scan.cursor].set(points),
         radii=aged.at[scan.cursor].set(radii),

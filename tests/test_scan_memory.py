@@ -119,6 +119,31 @@ def test_returns_lost_at_random_do_not_make_it_stale():
         assert index < 4 or float(scan.reach) == REACH
 
 
+def ahead(half_angle: float) -> np.ndarray:
+    """Which rays look forward."""
+    return SHAPE.pattern.directions[:, 0] > np.cos(half_angle)
+
+
+def test_a_direction_that_was_never_seen_counts_as_occupied():
+    dead = scanned(*[sight_at(valid=~ahead(0.6))] * 2)
+    assert float(dead.reach) == REACH
+    assert clearance_of(dead, (2.0, 0.0, 0.0)) < 0
+    # Elsewhere nothing is in the way, and seeing it frees it.
+    assert clearance_of(dead, (-2.0, 0.0, 0.0)) > 0.3
+    healed = scanned(*[sight_at(valid=~ahead(0.6))] * 2, *[sight_at()] * SHAPE.sights)
+    assert clearance_of(healed) > 100
+
+
+def test_a_direction_that_went_blind_is_free_as_far_as_it_was_seen():
+    for seconds, blind in ((0.2, False), (0.5, True)):
+        lost = [sight_at(valid=~ahead(0.6))] * round(seconds / DT)
+        gone = scanned(sight_at(), *lost)
+        assert (clearance_of(gone) > 100) is not blind
+        if blind:
+            # A ball at the end of each ray, 8 m away; 0.6 m of it are the braking path.
+            assert 5 < clearance_of(gone) < 7.5
+
+
 def clearance_of(scan, velocity=(2.0, 0.0, 0.0)) -> float:
     """Least clearance of the braking path among the balls that the barrier is offered."""
     motion = Motion(jnp.asarray([0.0, 0.0, 1.5]), jnp.asarray(velocity))
