@@ -77,6 +77,20 @@ def test_a_fault_is_survived(fault):
         assert near_the_wall(flight)
 
 
+@pytest.mark.parametrize("first", [0, FIRST])
+def test_rays_ahead_that_are_dead_do_not_open_a_way_through_the_wall(first):
+    """From the start, and for good in full flight: seen beside the hole, never through it."""
+    ahead = jnp.asarray(Design().rays.directions[:, 0] > np.cos(0.7))
+
+    def lose(sight: Sight) -> Sight:
+        return replace(sight, valid=sight.valid & ~ahead)
+
+    flight = flown(Fault("rays ahead dead", sight=lose, first=first, ticks=1 << 30))
+    judged = verdict(flight)
+    assert judged.contacts == judged.limit_violations == judged.nonfinite == 0
+    assert judged.min_clearance_m > 0.05
+
+
 @pytest.mark.parametrize("name", ["state NaN", "state infinite", "attitude zero"])
 def test_the_backup_brakes_in_the_very_tick(name):
     fault = next(fault for fault in FAULTS if fault.name == name)
