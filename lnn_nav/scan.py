@@ -174,10 +174,11 @@ def nearest(shape: ScanShape, scan: Scan, braking: Braking, motion: Motion) -> N
     """
     patches = jnp.asarray(shape.patch_rays)
     clearance = distance_to_path(braking, motion, scan.points) - scan.radii
-    offered = clearance[:, patches].swapaxes(0, 1).reshape(patches.shape[0], -1)
-    best = jnp.argmin(offered, axis=1)
-    sight, place = best // patches.shape[1], best % patches.shape[1]
+    # First over the sights, then over the rays of a patch: a sixth of the gathering.
+    first, least = jnp.argmin(clearance, axis=0), jnp.min(clearance, axis=0)
+    place = jnp.argmin(least[patches], axis=1)
     ray = patches[jnp.arange(patches.shape[0]), place]
+    sight = first[ray]
     return Near(
         centres=scan.points[sight, ray],
         radii=scan.radii[sight, ray],
