@@ -25,6 +25,7 @@ from sim.airframe import Airframe
 from sim.state import (
     AnyArray,
     State,
+    inner,
     normalise,
     quaternion_multiply,
     rotate,
@@ -147,8 +148,10 @@ def _rotor_wrench(
     The sum of P_i x f_i axis is (sum of f_i P_i) x axis; the mixer's torque rows hold
     y_i, -x_i and the yaw arm, so (sum f_i P_i) = (-tau_y, tau_x, 0).
     """
-    wrench = forces @ jnp.asarray(airframe.mixer.T, forces.dtype)
-    thrust, torque_x, torque_y, torque_z = (wrench[..., i] for i in range(4))
+    # Spelled out: on a CPU a product with so small a matrix is a call of its own.
+    thrust, torque_x, torque_y, torque_z = (
+        inner(forces, row) for row in jnp.asarray(airframe.mixer, forces.dtype)
+    )
     ex, ey, ez = (axis[..., i] for i in range(3))
     lever = jnp.stack([torque_x * ez, torque_y * ez, -torque_y * ey - torque_x * ex], axis=-1)
     return thrust[..., None] * axis, lever + torque_z[..., None] * axis
