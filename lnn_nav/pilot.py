@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 
 from barriernet import Outcome
 from barriernet.backup import Motion, brake_control, hold_control, motion_of, stop_point
+from barriernet.shortcut import NearSolver, answer_at_once, solve_qp_near
 from lnn_nav.control import attitude_wrench
 from lnn_nav.design import Design
 from lnn_nav.detour import aim, no_detour
@@ -83,7 +84,9 @@ class LiquidPilot:
         minds = Packing.of(without_points(jax.eval_shape(blank, at_rest(jnp.zeros(3)))))
         self._reset = jax.jit(partial(_reset, design, blank))
         self._think = jax.jit(partial(_think, design, graph, params, minds))
-        self._act = jax.jit(partial(_act, design, barrier, minds))
+        self._act = jax.jit(partial(_act, design, barrier, minds, solve_qp_near))
+        self._act_at_once = jax.jit(partial(_act, design, barrier, minds, answer_at_once))
+        self._compiled = False
 
     def reset(self, mission: Mission) -> Memory:
         """The memory at the start of a mission."""
@@ -131,11 +134,22 @@ class LiquidPilot:
         Returns:
             The new memory, rotor forces [N] in [0, f_max], and what to record.
         """
-        guard, forces, record = self._act(
-            memory.mind, memory.task.bounds, memory.guard, wish, _in_a_row(state)
-        )
+        known = (memory.mind, memory.task.bounds, memory.guard, wish, _in_a_row(state))
+        guard, forces, record = self._acted(known)
         after = Memory(memory.task, memory.mind, memory.points, memory.radii, guard)
         return after, forces, record
+
+    def _acted(self, known: tuple[Any, ...]) -> tuple[Array, Array, Record]:
+        """The control step: at once where nothing has to be solved, else once more in full."""
+        if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(known)):
+            return self._act(*known)
+        if not self._compiled:
+            # No tick of a flight may wait for the compiler because it is the first to solve.
+            self._act(*known)
+            self._compiled = True
+        answer = self._act_at_once(*known)
+        unsolved = any(answer[2][name] for name in ("outcome_path", "outcome_rotors"))
+        return self._act(*known) if unsolved else answer
 
 
 def _blank_mind(design: Design, neurons: Float[Array, " neurons"], start: State) -> Mind:
@@ -222,6 +236,7 @@ def _act(
     design: Design,
     barrier: bool,
     minds: Packing,
+    solve: NearSolver,
     mind: Float[Array, " m"],
     bounds: Float[Array, "2 3"],
     packed: Float[Array, " n"],
@@ -236,7 +251,7 @@ def _act(
     guard, state, sensed = estimate(guard, given, tick)
     wish = replace(wish, sound=wish.sound & whole & sensed)
     guard, acceleration, path = _stopping_path(
-        design, barrier, thought.near, bounds, guard, wish, state
+        design, barrier, solve, thought.near, bounds, guard, wish, state
     )
     yaw_rate = jnp.where(path["fallback"] > 0, 0, wish.wish.yaw_rate.astype(acceleration.dtype))
     command = acceleration - guard.disturbance
@@ -245,7 +260,7 @@ def _act(
     thrust = airframe.mass * guard.thrust
     thrust = thrust + tick / design.safety.lag * (wrench[0] - thrust)
     wrench = wrench.at[0].set(thrust)
-    forces, rotors = rotor_forces(design.safety, airframe, state, wrench)
+    forces, rotors = rotor_forces(design.safety, airframe, state, wrench, solve)
     guard = expect(airframe, guard, state, forces, tick)
     record = {
         **path,
@@ -261,6 +276,7 @@ def _act(
 def _stopping_path(
     design: Design,
     barrier: bool,
+    solve: NearSolver,
     near: Near,
     bounds: Float[Array, "2 3"],
     guard: Guard,
@@ -277,7 +293,7 @@ def _stopping_path(
     wished, gains = jnp.where(sound, wished, 0), jnp.where(sound, gains, 1)
     gains = jnp.clip(gains, 0, 1 / safety.tick)
     rows = barrier_rows(safety, design.airframe, motion, near, bounds, gains)
-    answer = stay_clear(safety, rows, wished)
+    answer = stay_clear(safety, rows, wished, solve)
     # The least bad answer to contradictory rows drives back into the safe set: it counts.
     solved = (answer.outcome == int(Outcome.SOLVED)) | (answer.outcome == int(Outcome.INFEASIBLE))
     safe = answer.x if barrier else wished

@@ -19,10 +19,10 @@ from jaxtyping import Float
 
 from barriernet import Outcome, Solution
 from barriernet.backup import Braking, Motion, PathRows, join_rows, path_rows, plane_rows
-from barriernet.shortcut import solve_qp_near
+from barriernet.shortcut import NearSolver, solve_qp_near
 from lnn_nav.scan import Near
 from sim.airframe import Airframe
-from sim.state import State, rotate_inverse, safe_norm
+from sim.state import State, inner, rotate_inverse, safe_norm
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def barrier_rows(
     outward = motion.point - near.origin.astype(dtype)
     outward = outward + motion.velocity * (1e-3 + safe_norm(motion.velocity))
     inward = -outward / jnp.maximum(safe_norm(outward), 1e-6)
-    rim = inward @ near.origin.astype(dtype) - near.reach.astype(dtype) + tube
+    rim = inner(inward, near.origin.astype(dtype)) - near.reach.astype(dtype) + tube
     planes = plane_rows(
         shape.braking,
         motion,
@@ -107,7 +107,12 @@ def barrier_rows(
     return join_rows(balls, planes)
 
 
-def stay_clear(shape: SafetyShape, rows: PathRows, wish: Float[Array, " 3"]) -> Solution:
+def stay_clear(
+    shape: SafetyShape,
+    rows: PathRows,
+    wish: Float[Array, " 3"],
+    solve: NearSolver = solve_qp_near,
+) -> Solution:
     """The acceleration nearest to the wish that meets every row, inside the box.
 
     Rows are hard: at a safe state the backup meets all of them. Where they contradict each other
@@ -117,16 +122,21 @@ def stay_clear(shape: SafetyShape, rows: PathRows, wish: Float[Array, " 3"]) -> 
         shape: what the barriers count on.
         rows: of `barrier_rows`.
         wish: acceleration [m/s^2], world frame.
+        solve: what answers.
     """
     dtype = wish.dtype
     box = jnp.asarray(shape.box, dtype)
     weight = jnp.full(rows.bound.shape, jnp.inf, dtype)
     eye = jnp.eye(3, dtype=dtype)
-    return solve_qp_near(wish, eye, rows.matrix, rows.bound, -box, box, weight)
+    return solve(wish, eye, rows.matrix, rows.bound, -box, box, weight)
 
 
 def rotor_forces(
-    shape: SafetyShape, airframe: Airframe, state: State, wrench: Float[Array, " 4"]
+    shape: SafetyShape,
+    airframe: Airframe,
+    state: State,
+    wrench: Float[Array, " 4"],
+    solve: NearSolver = solve_qp_near,
 ) -> tuple[Float[Array, " 4"], Solution]:
     """Forces in [0, f_max] whose wrench is nearest to the wished one, bit for bit inside.
 
@@ -139,6 +149,7 @@ def rotor_forces(
         airframe: the drone.
         state: attitude and body rates.
         wrench: thrust [N] and body torque [N m].
+        solve: what answers.
 
     Returns:
         Forces [N], finite for any input, and the answer of the solver in units of f_max.
@@ -149,11 +160,11 @@ def rotor_forces(
     matrix, bound = _attitude_rows(shape, airframe, state, dtype)
     unmix = jnp.asarray(airframe.mixer_inverse / airframe.max_force, dtype)
     levers = jnp.asarray(airframe.mixer[1:] * airframe.max_force, dtype)
-    alone = jnp.sum(unmix * wrench, axis=-1)
-    answer = solve_qp_near(
+    alone = jnp.asarray(inner(unmix, wrench))
+    answer = solve(
         alone,
         jnp.asarray(mixer.T @ mixer, dtype),
-        jnp.sum(matrix[:, :, None] * levers, axis=1),
+        jnp.asarray(inner(matrix[:, None], levers.T)),
         bound,
         jnp.zeros(4, dtype),
         jnp.ones(4, dtype),
@@ -190,7 +201,7 @@ def _attitude_rows(
     free = -jnp.cross(spin, inertia * spin) / inertia
     lever = jnp.stack([-z[1], z[0], jnp.zeros((), dtype)])
     tilt = z[2] - math.cos(shape.max_tilt)
-    drift = jnp.cross(rate, spin)[2] + lever @ free
+    drift = jnp.cross(rate, spin)[2] + inner(lever, free)
     tilt_bound = -(drift + 2 * pole * rate[2] + pole * pole * tilt)
     eye = jnp.eye(3, dtype=dtype)[:2]
     matrix = jnp.concatenate([lever[None], -eye, eye]) / inertia
