@@ -108,7 +108,9 @@ def normalise(quaternion: Float[AnyArray, "*batch 4"]) -> Float[AnyArray, "*batc
     return xp.where(vanishes, identity, quaternion / length)
 
 
-def inner(a: Float[AnyArray, "*#batch n"], b: Float[AnyArray, "*#batch n"]) -> AnyArray:
+def inner(
+    a: Float[AnyArray, "*#batch n"], b: Float[AnyArray, "*#batch n"]
+) -> Float[AnyArray, "*batch"]:
     """Inner product along the last, short axis, spelled out.
 
     A reduction of three numbers costs more than it computes: XLA sets up its buffers in every
@@ -117,7 +119,7 @@ def inner(a: Float[AnyArray, "*#batch n"], b: Float[AnyArray, "*#batch n"]) -> A
     total = a[..., 0] * b[..., 0]
     for i in range(1, a.shape[-1]):
         total = total + a[..., i] * b[..., i]
-    return total
+    return _namespace(a, b).asarray(total)
 
 
 def safe_norm(
