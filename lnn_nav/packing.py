@@ -54,8 +54,16 @@ class Packing:
 
 
 def pack(tree: Any, dtype: Any) -> Float[Array, " n"]:  # noqa: ANN401 - any pytree, any dtype
-    """All leaves of a tree in one vector of floats, in the order of `jax.tree.leaves`."""
-    return jnp.concatenate([jnp.ravel(leaf).astype(dtype) for leaf in jax.tree.leaves(tree)])
+    """All leaves of a tree in one vector of floats, in the order of `jax.tree.leaves`.
+
+    Written part by part into one buffer: measured faster than a concatenation of twenty parts.
+    """
+    parts = [jnp.ravel(leaf).astype(dtype) for leaf in jax.tree.leaves(tree)]
+    vector, first = jnp.zeros(sum(part.size for part in parts), dtype), 0
+    for part in parts:
+        vector = jax.lax.dynamic_update_slice(vector, part, (first,))
+        first += part.size
+    return vector
 
 
 @no_type_check  # At run time only: jax also fills pytrees with axes and placeholders.
