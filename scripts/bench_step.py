@@ -19,6 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
+from lnn_nav.commands.shell import set_up_jax
+
 
 @dataclass(frozen=True)
 class Bench:
@@ -34,7 +36,7 @@ class Bench:
 
 def main(config: Bench) -> int:
     """Print a table of medians and ratios."""
-    jax.config.update("jax_enable_x64", True)
+    set_up_jax()
     rows = measure(config)
     for row in rows:
         name, micros, ratio = row["name"], row["median_us"], row["ratio_to_empty"]

@@ -89,11 +89,16 @@ def open_console() -> Console:
 
 
 def set_up_jax() -> None:
-    """Flights compute in 64 bits, and on the CPU unless told otherwise: their steps are small."""
+    """Flights compute in 64 bits, and on the CPU unless told otherwise: their steps are small.
+
+    Each step is waited for, and is computed where it is called: handing it to another thread of
+    the CPU would cost as much as half the step.
+    """
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     import jax
 
     jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 
 def set_up_engine(name: str) -> None:
