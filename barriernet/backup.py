@@ -318,9 +318,17 @@ def _direction(vector: Array, otherwise: Array) -> tuple[Array, Array]:
     return jnp.where(none[..., None], otherwise, unit), length
 
 
+@jax.custom_jvp
 def _dot(a: Array, b: Array) -> Array:
     """Inner product along the last, short axis, spelled out: a reduction costs more on a CPU."""
     return sum((a[..., i] * b[..., i] for i in range(1, a.shape[-1])), a[..., 0] * b[..., 0])
+
+
+@_dot.defjvp
+def _dot_jvp(at: tuple[Array, Array], along: tuple[Array, Array]) -> tuple[Array, Array]:
+    """As a sum again: gradients through its components take half as long again."""
+    (a, b), (da, db) = at, along
+    return _dot(a, b), jnp.sum(da * b + a * db, axis=-1)
 
 
 def _norm(vector: Array) -> Array:
