@@ -89,6 +89,17 @@ class Record(Mapping[str, Any]):
             first += math.prod(shape)
         return cls(pack(dict(columns), dtype), tuple(places))
 
+    def first(self, name: str) -> int:
+        """Where a name begins in the vector.
+
+        Raises:
+            KeyError: if there is no such name.
+        """
+        for own, first, _ in self.places:
+            if own == name:
+                return first
+        raise KeyError(name)
+
     def __getitem__(self, name: str) -> Array | np.ndarray:
         """One array, numpy outside of jax's transformations."""
         for own, first, shape in self.places:

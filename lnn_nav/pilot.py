@@ -147,9 +147,11 @@ class LiquidPilot:
             # No tick of a flight may wait for the compiler because it is the first to solve.
             self._act(*known)
             self._compiled = True
-        answer = self._act_at_once(*known)
-        unsolved = any(answer[2][name] for name in ("outcome_path", "outcome_rotors"))
-        return self._act(*known) if unsolved else answer
+        guard, forces, record = self._act_at_once(*known)
+        told = np.asarray(record.vector)
+        if told[record.first("outcome_path")] or told[record.first("outcome_rotors")]:
+            return self._act(*known)
+        return guard, forces, record
 
 
 def _blank_mind(design: Design, neurons: Float[Array, " neurons"], start: State) -> Mind:
