@@ -8,8 +8,11 @@ where it looked and how far one can fly there.
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import Array
 from jaxtyping import Float
@@ -24,8 +27,8 @@ class RingEncoder(nnx.Module):
     """Rays of several rings to a few features.
 
     Attributes:
-        rings: number of rays of each ring; the first ring has the most, a multiple of the others.
-        filters: width of the circular layers.
+        rings: number of rays of each ring.
+        around: number of directions: rays of the coarsest ring; a finer one gives several to each.
         glances: number of attentions.
         outputs: number of features.
     """
@@ -43,13 +46,15 @@ class RingEncoder(nnx.Module):
             rngs: source of randomness.
 
         Raises:
-            ValueError: if a ring's count does not divide the first one's.
+            ValueError: if a ring's count is not a multiple of the least one.
         """
-        if any(rings[0] % count for count in rings):
-            raise ValueError(f"rings: expected counts that divide {rings[0]}, got {rings}")
+        self.around = min(rings)
+        if any(count % self.around for count in rings):
+            raise ValueError(f"rings: expected multiples of {self.around}, got {rings}")
+        channels = sum(rings) // self.around
         self.rings, self.glances = rings, glances
-        self.outputs = glances * (2 + len(rings)) + dense
-        self.near = nnx.Linear(WIDTH * (len(rings) + 2), filters, rngs=rngs)
+        self.outputs = glances * (2 + channels) + dense
+        self.near = nnx.Linear(WIDTH * (channels + 2), filters, rngs=rngs)
         self.wide = nnx.Linear(WIDTH * filters, filters, rngs=rngs)
         self.looks = nnx.Linear(filters, glances, rngs=rngs)
         self.plain = nnx.Linear(sum(rings), dense, rngs=rngs)
@@ -63,31 +68,43 @@ class RingEncoder(nnx.Module):
             rays: squashed ranges, ring after ring.
             goal: level direction of the target in the frame of the rays (zero for straight up).
         """
-        circle = self._circle(rays)
-        angle = 2 * jnp.pi * jnp.arange(self.rings[0], dtype=rays.dtype) / self.rings[0]
-        compass = jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=-1)
-        along = compass @ goal[..., :, None]
-        across = compass @ jnp.stack([-goal[..., 1], goal[..., 0]], axis=-1)[..., :, None]
-        seen = jnp.concatenate([circle, along, across], axis=-1)
-        hidden = lecun_tanh(self.near(_around(seen, 1)))
-        hidden = lecun_tanh(self.wide(_around(hidden, 3)))
-        looks = jax.nn.softmax(3 * self.looks(hidden), axis=-2)
-        shown = jnp.concatenate([jnp.broadcast_to(compass, (*circle.shape[:-1], 2)), circle], -1)
-        glances = jnp.einsum("...kg,...kf->...gf", looks, shown)
-        flat = glances.reshape(*glances.shape[:-2], -1)
+        # Channels first and flights last: matrix products then run along all flights at once,
+        # which was measured to be four times as fast as flights first.
+        batch = rays.shape[:-1]
+        count = math.prod(batch)
+        circle = self._circle(rays.reshape(count, -1).T)
+        angle = 2 * np.pi * np.arange(self.around) / self.around
+        compass = np.stack([np.cos(angle), np.sin(angle)]).astype(np.float32)[:, :, None]
+        level = goal.reshape(count, 2).T
+        along = compass[0] * level[0] + compass[1] * level[1]
+        across = compass[1] * level[0] - compass[0] * level[1]
+        seen = jnp.concatenate([circle, along[None], across[None]])
+        hidden = lecun_tanh(_applied(self.near, _around(seen, 1)))
+        hidden = lecun_tanh(_applied(self.wide, _around(hidden, 2)))
+        looks = jax.nn.softmax(3 * _applied(self.looks, hidden), axis=1)
+        shown = jnp.concatenate([jnp.broadcast_to(compass, (2, *circle.shape[1:])), circle])
+        glances = jnp.sum(looks[:, None] * shown, axis=2)
+        flat = glances.reshape(-1, count).T.reshape(*batch, -1)
         return jnp.concatenate([flat, lecun_tanh(self.plain(rays))], axis=-1)
 
-    def _circle(self, rays: Float[Array, "*batch rays"]) -> Float[Array, "*batch around rings"]:
-        """Rings side by side; coarse ones repeat their rays."""
-        columns, first = [], 0
+    def _circle(self, rays: Float[Array, "rays flights"]) -> Float[Array, "channels k flights"]:
+        """All rays of each direction side by side."""
+        channels, first = [], 0
         for count in self.rings:
-            ring = rays[..., first : first + count]
-            columns.append(jnp.repeat(ring, self.rings[0] // count, axis=-1))
+            ring = rays[first : first + count].reshape(self.around, -1, rays.shape[-1])
+            channels.append(jnp.swapaxes(ring, 0, 1))
             first += count
-        return jnp.stack(columns, axis=-1)
+        return jnp.concatenate(channels)
 
 
-def _around(values: Float[Array, "*batch k f"], stride: int) -> Float[Array, "*batch k g"]:
-    """Each direction with its neighbours on both sides, `stride` apart, side by side."""
+def _applied(layer: nnx.Linear, values: Float[Array, "i k n"]) -> Float[Array, "o k n"]:
+    """A dense layer on the first axis."""
+    product = jnp.tensordot(layer.kernel.get_value().T, values, 1)
+    bias = layer.bias
+    return product if bias is None else product + bias.get_value()[:, None, None]
+
+
+def _around(values: Float[Array, "c k n"], stride: int) -> Float[Array, "i k n"]:
+    """Each direction with its neighbours on both sides, `stride` apart."""
     reach = range(-(WIDTH // 2), WIDTH // 2 + 1)
-    return jnp.concatenate([jnp.roll(values, -stride * i, axis=-2) for i in reach], axis=-1)
+    return jnp.concatenate([jnp.roll(values, -stride * i, axis=1) for i in reach])

@@ -17,7 +17,7 @@ from sim.sensors import Sight
 from sim.state import AnyArray, State, rotate_inverse, safe_norm
 
 FEATURES = 14
-"""Numbers beside the rays that the encoder sees."""
+"""Numbers beside the rays that the cell sees."""
 
 GAINS = 2
 """Class-K gains in a wish: one for obstacles, one for the bounds."""
@@ -76,7 +76,7 @@ class PolicyShape:
     parameters: int = 20_000
     rings: tuple[int, ...] = (72, 36, 36)
     max_range: float = 8.0
-    filters: int = 10
+    filters: int = 12
     glances: int = 6
     dense: int = 16
     acceleration: tuple[float, float, float] = (6.0, 6.0, 4.0)
@@ -145,9 +145,9 @@ class Policy(nnx.Module):
     ) -> tuple[Float[Array, "*batch neurons"], Float[Array, "*batch 5"]]:
         """Think once; answer the head's output before squashing. Arguments as in the call."""
         shape = self.shape
-        state = jax.tree.map(_single, sight.state)
+        state, goal = jax.tree.map(_single, (sight.state, goal))
         rays = jnp.where(sight.valid, _single(sight.ranges), shape.max_range)[..., : shape.rays]
-        known = features(state, _heading(state), jax.tree.map(_single, goal))
+        known = features(state, _heading(state), goal)
         seen = self.encoder(squash_ranges(rays, shape.max_range), known[..., 7:9])
         memory, output = self.cell(
             memory, jnp.concatenate([seen, known], axis=-1), jnp.asarray(dt, jnp.float32)

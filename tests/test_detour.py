@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from lnn_nav.design import Design
 from lnn_nav.detour import Detour, DetourShape, aim, no_detour
@@ -81,8 +84,31 @@ def test_detours_that_find_nothing_try_both_sides_farther_and_farther() -> None:
 
 
 def test_progress_resets_the_patience() -> None:
-    """A pilot that comes nearer all the time is left alone, however shut the way looks."""
+    """A pilot that comes nearer at a third of its speed is left alone, however shut it looks."""
     detour = no_detour()
     for k in range(24 * 4):
-        detour, goal = STEP(detour, sight_at((0.5 + 0.02 * k, 0.0, 1.5), 1.0))
+        detour, goal = STEP(detour, sight_at((0.5 + 0.03 * k, 0.0, 1.5), 1.0))
     assert not bool(detour.active) and np.allclose(goal, TARGET)
+
+
+def test_an_opening_that_was_seen_comes_before_a_side() -> None:
+    """A gap to the right, though there is more room to the left; and it is gone round to."""
+    ranges = np.full(PATTERN.count, PATTERN.max_range)
+    directions = PATTERN.directions
+    with np.errstate(divide="ignore"):
+        hit = np.where(directions[:, 0] > 1e-3, 1.5 / directions[:, 0], np.inf)
+    across = hit * directions[:, 1]
+    ranges = np.where((hit < PATTERN.max_range) & ~((across < -1) & (across > -2.5)), hit, ranges)
+    state = at_rest(jnp.asarray((2.0, -1.0, 1.5)))
+    sight = Sight(state, jnp.asarray(ranges, jnp.float32), jnp.ones(PATTERN.count, bool))
+    detour, goal = wait(no_detour(), sight, SHAPE.patience + 0.2)
+    assert bool(detour.active) and bool(detour.through)
+    assert goal == pytest.approx([2 + 1.5 + SHAPE.opening.past, -1 - 1.75, 1.5], abs=0.3)
+    # It is remembered when it is out of sight, and forgotten after a while.
+    shut = sight_at((2.0, -1.0, 1.5), 1.0)
+    late, goal = wait(no_detour(), sight, 0.1)
+    late, goal = wait(late, shut, SHAPE.patience + 0.2)
+    assert bool(late.through)
+    old = replace(late, active=jnp.zeros((), bool), count=jnp.zeros(()), gap_age=jnp.asarray(99.0))
+    old, _ = wait(old, shut, SHAPE.patience + 0.2)
+    assert bool(old.active) and not bool(old.through)

@@ -47,7 +47,7 @@ class TrainConfig:
     rate: float = 2e-3
     """Peak learning rate."""
     barrier_share: float = 0.0
-    """Last share of the run that is flown behind the barrier, its gains trained through the QP."""
+    """Last share of the run, flown behind the barrier: class-K gains learn through the QP."""
     checkpoint_seconds: float = 60.0
     """Time between two saved states [s]."""
 

@@ -9,7 +9,8 @@ Intelligence 2025), and each thought is recomputed in the backward pass, only it
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, no_type_check
+from functools import partial
+from typing import Any, TypeVar, no_type_check
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +33,8 @@ from sim.scene import Scene, ray_distance, signed_distance
 from sim.sensors import RayPattern, Sight
 from sim.state import State, rotate, safe_norm, up_of
 from sim.twin import TwinState, step
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -93,43 +96,45 @@ class Flyer:
 
 
 def fly_window(
-    shape: FlightShape, policy: Policy, kind: Int[Array, ""], course: Course, flyer: Flyer
+    shape: FlightShape, policy: Policy, kind: Int[Array, ""], courses: Course, flyers: Flyer
 ) -> tuple[Flyer, dict[str, Array]]:
-    """Fly one flyer for a window.
+    """Fly a batch of flyers for a window.
 
     Args:
         shape: how.
         policy: the pilot to be.
-        kind: of the obstacles of its course (not batched).
-        course: its world (unbatched: vmap).
-        flyer: where it is.
+        kind: of the obstacles of all courses (not batched).
+        courses: one a flyer, stacked.
+        flyers: stacked.
 
     Returns:
-        The flyer after the window and, by thought: velocity, wished velocity, clearance, edge,
+        The flyers after the window and, by thought: velocity, wished velocity, clearance, edge,
         wish, corrected, distance to the target.
     """
-    scan = blank_scan(shape.scan, flyer.twin.body.position)
-    goal = Goal(course.target, flyer.speed, course.scene.bounds[1, 2])
+    scans = jax.vmap(lambda place: blank_scan(shape.scan, place))(flyers.twin.body.position)
 
     def think(carry: tuple[Flyer, Scan], _: None) -> tuple[tuple[Flyer, Scan], dict[str, Array]]:
-        flyer, scan = carry
-        flyer = replace(flyer, twin=_decayed(flyer.twin, shape.decay))
-        body = flyer.twin.body
-        sight = cast_rays(shape, kind, course.scene, body)
-        neurons, wish = policy(flyer.neurons, sight, goal, shape.substeps / 240)
+        flyers, scans = carry
+        twin, thrust = _decayed((flyers.twin, flyers.thrust), shape.decay)
+        flyers = replace(flyers, twin=twin, thrust=thrust)
+        sight, goal = sense(shape, kind, courses, flyers)
+        neurons, wish = policy(flyers.neurons, sight, goal, shape.substeps / 240)
         wished = wish.acceleration
-        corrected = jnp.zeros(())
         if shape.barrier:
-            scan = jax.lax.stop_gradient(remember(shape.scan, scan, sight, shape.substeps / 240))
-            wished = _behind_barrier(shape, course.scene, scan, flyer, wish)
-            corrected = jnp.sum((wished - wish.acceleration) ** 2)
-        flyer = replace(fly_thought(shape, flyer, wished, wish.yaw_rate), neurons=neurons)
-        return (flyer, scan), _measure(shape, kind, course, flyer, wish.acceleration, corrected)
+            scans = jax.vmap(partial(_remembered, shape))(scans, sight)
+            wished = jax.vmap(partial(_behind_barrier, shape))(courses.scene, scans, flyers, wish)
+        flyers = replace(fly_thought(shape, flyers, wished, wish.yaw_rate), neurons=neurons)
+        flown = {
+            **measure(shape, kind, courses, flyers),
+            "wish": wish.acceleration,
+            "corrected": jnp.sum((wished - wish.acceleration) ** 2, axis=-1),
+        }
+        return (flyers, scans), flown
 
     policy_saves = jax.checkpoint_policies.save_only_these_names("rays")
     body = jax.checkpoint(think, policy=policy_saves, prevent_cse=False)
-    (flyer, _), flown = jax.lax.scan(body, (flyer, scan), None, length=shape.steps)
-    return flyer, flown
+    (flyers, _), flown = jax.lax.scan(body, (flyers, scans), None, length=shape.steps)
+    return flyers, flown
 
 
 def loss_of(
@@ -154,8 +159,7 @@ def loss_of(
         The loss, and the flyers after the window with the figures of the window.
     """
     policy = nnx.merge(graph, params)
-    fly = jax.vmap(lambda course, flyer: fly_window(shape, policy, kind, course, flyer), 0, (0, 1))
-    flyers, flown = fly(courses, flyers)
+    flyers, flown = fly_window(shape, policy, kind, courses, flyers)
     reached = jnp.cumsum(flown.pop("distance") < 0.4, axis=0) > 0
     alive = 1.0 - reached.astype(jnp.float32)
     loss, parts = window_loss(shape.weights, alive=alive, **flown)
@@ -173,22 +177,63 @@ def loss_of(
     return loss, (jax.lax.stop_gradient(flyers), figures)
 
 
-def cast_rays(shape: FlightShape, kind: Int[Array, ""], scene: Scene, body: State) -> Sight:
-    """What the policy's rays see, without gradient; the ranges are named for checkpointing."""
-    still = jax.lax.stop_gradient(body)
-    directions = rotate(still.quaternion, jnp.asarray(shape.rays.directions, jnp.float32))
-    reach = shape.rays.max_range
-    ranges = of_kind(scene, kind, lambda s: ray_distance(s, still.position, directions, reach))
+def sense(
+    shape: FlightShape, kind: Int[Array, ""], courses: Course, flyers: Flyer
+) -> tuple[Sight, Goal]:
+    """What a batch of flyers sees, without gradient, and where each has to go.
+
+    The ranges are named for checkpointing.
+    """
+    pattern = shape.rays
+
+    def cast(scene: Scene, body: State) -> Array:
+        directions = rotate(body.quaternion, jnp.asarray(pattern.directions, jnp.float32))
+        reach = pattern.max_range
+        return of_kind(scene, kind, lambda s: ray_distance(s, body.position, directions, reach))
+
+    body = flyers.twin.body
+    ranges = jax.vmap(cast)(courses.scene, jax.lax.stop_gradient(body))
     ranges = checkpoint_name(jax.lax.stop_gradient(ranges), "rays")
-    return Sight(body, ranges, jnp.ones(ranges.shape, bool))
+    goal = Goal(courses.target, flyers.speed, courses.scene.bounds[:, 1, 2])
+    return Sight(body, ranges, jnp.ones(ranges.shape, bool)), goal
 
 
 def fly_thought(
-    shape: FlightShape, flyer: Flyer, acceleration: Float[Array, " 3"], yaw_rate: Float[Array, ""]
+    shape: FlightShape,
+    flyers: Flyer,
+    acceleration: Float[Array, "batch 3"],
+    yaw_rate: Float[Array, " batch"],
 ) -> Flyer:
-    """The flyer after the physics steps of one thought, under one wish."""
-    twin, thrust = _physics(shape, flyer.twin, acceleration, yaw_rate)
-    return replace(flyer, twin=twin, thrust=thrust)
+    """The flyers after the physics steps of one thought, under one wish each."""
+    twin, thrust = jax.vmap(partial(_physics, shape))(flyers, acceleration, yaw_rate)
+    return replace(flyers, twin=twin, thrust=thrust)
+
+
+def measure(
+    shape: FlightShape, kind: Int[Array, ""], courses: Course, flyers: Flyer
+) -> dict[str, Array]:
+    """What flyers are judged by: velocity, wished velocity, clearance, edge, distance."""
+
+    def one(course: Course, body: State, speed: Array) -> dict[str, Array]:
+        where = jax.lax.stop_gradient(body.position)
+        direction = way(shape.guide, course.guide, where, course.target)
+        low, high = course.scene.bounds
+        inside = jnp.minimum(body.position - low, high - body.position)
+        distance = of_kind(course.scene, kind, lambda scene: signed_distance(scene, body.position))
+        return {
+            "velocity": jnp.asarray(body.velocity),
+            "wished_velocity": jax.lax.stop_gradient(direction * speed),
+            "clearance": distance - shape.airframe.collision_radius,
+            "edge": jnp.min(inside, axis=-1),
+            "distance": jnp.linalg.norm(where - course.target),
+        }
+
+    return jax.vmap(one)(courses, flyers.twin.body, flyers.speed)
+
+
+def _remembered(shape: FlightShape, scan: Scan, sight: Sight) -> Scan:
+    """The scan with one more sight, without gradient."""
+    return jax.lax.stop_gradient(remember(shape.scan, scan, sight, shape.substeps / 240))
 
 
 def _behind_barrier(
@@ -209,41 +254,24 @@ def _behind_barrier(
 
 
 def _physics(
-    shape: FlightShape, twin: TwinState, acceleration: Array, yaw_rate: Array
+    shape: FlightShape, flyer: Flyer, acceleration: Array, yaw_rate: Array
 ) -> tuple[TwinState, Array]:
-    """All physics steps of a thought, under one wished acceleration."""
-    inverse = jnp.asarray(shape.airframe.mixer_inverse.T, jnp.float32)
+    """All physics steps of a thought, under one wished acceleration; thrust waits as in flight."""
+    airframe, lag = shape.airframe, shape.safety.lag
+    inverse = jnp.asarray(airframe.mixer_inverse.T, jnp.float32)
 
-    def tick(twin: TwinState, _: None) -> tuple[TwinState, Array]:
-        wrench = attitude_wrench(shape.airframe, shape.attitude, twin.body, acceleration, yaw_rate)
-        forces = clip_forces(shape.airframe, wrench @ inverse)
-        return step(shape.airframe, twin, forces), jnp.sum(forces) / shape.airframe.mass
+    def tick(carry: tuple[TwinState, Array], _: None) -> tuple[tuple[TwinState, Array], None]:
+        twin, thrust = carry
+        wrench = attitude_wrench(airframe, shape.attitude, twin.body, acceleration, yaw_rate)
+        pull = airframe.mass * thrust
+        pull = pull + shape.safety.tick / lag * (wrench[0] - pull)
+        forces = clip_forces(airframe, wrench.at[0].set(pull) @ inverse)
+        return (step(airframe, twin, forces), jnp.sum(forces) / airframe.mass), None
 
-    twin, thrust = jax.lax.scan(tick, twin, None, length=shape.substeps)
-    return twin, thrust[-1]
-
-
-def _measure(
-    shape: FlightShape, kind: Array, course: Course, flyer: Flyer, wish: Array, corrected: Array
-) -> dict[str, Array]:
-    """What the loss looks at, after a thought."""
-    body = flyer.twin.body
-    where = jax.lax.stop_gradient(body.position)
-    direction = way(shape.guide, course.guide, where, course.target)
-    low, high = course.scene.bounds
-    inside = jnp.minimum(body.position - low, high - body.position)
-    distance = of_kind(course.scene, kind, lambda scene: signed_distance(scene, body.position))
-    return {
-        "velocity": jnp.asarray(body.velocity),
-        "wished_velocity": jax.lax.stop_gradient(direction * flyer.speed),
-        "clearance": distance - shape.airframe.collision_radius,
-        "edge": jnp.min(inside, axis=-1),
-        "wish": wish,
-        "corrected": corrected,
-        "distance": jnp.linalg.norm(where - course.target),
-    }
+    (twin, thrust), _ = jax.lax.scan(tick, (flyer.twin, flyer.thrust), None, length=shape.substeps)
+    return twin, thrust
 
 
-def _decayed(twin: TwinState, decay: float) -> TwinState:
-    """The same state with a smaller gradient."""
-    return jax.tree.map(lambda leaf: decay * leaf + (1 - decay) * jax.lax.stop_gradient(leaf), twin)
+def _decayed(tree: T, decay: float) -> T:
+    """The same arrays with a smaller gradient."""
+    return jax.tree.map(lambda leaf: decay * leaf + (1 - decay) * jax.lax.stop_gradient(leaf), tree)

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 
 from lnn_nav.learn.courses import FAMILIES, Course, draw_start
 from lnn_nav.learn.rollout import FlightShape, Flyer, loss_of
-from lnn_nav.policy import Policy
+from lnn_nav.policy import GAINS, Policy
 from sim.state import at_rest
 from sim.twin import start
 
@@ -100,7 +100,7 @@ def train_step(
 
     Args:
         schedule: of the optimiser.
-        shape: of the flights.
+        shape: of the flights; behind the barrier only the class-K gains learn.
         graph: static half of the policy.
         courses: `[families, each, ...]`.
         state: before.
@@ -117,10 +117,14 @@ def train_step(
     here = jax.tree.map(lambda leaf: leaf[flyers.course], courses)
     loss = jax.value_and_grad(loss_of, argnums=2, has_aux=True)
     (value, (flyers, figures)), gradient = loss(shape, graph, state.params, kind, here, flyers)
+    if shape.barrier:
+        gradient = only_gains(gradient)
     norm = optax.tree.norm(gradient)
     sound = jnp.isfinite(norm)
     gradient = jax.tree.map(lambda leaf: jnp.where(sound, leaf, 0), gradient)
     direction, moments = optimiser(schedule).update(gradient, state.moments, state.params)
+    if shape.barrier:
+        direction = only_gains(direction)
     rate = learning_rate(schedule, progress)
     params = jax.tree.map(lambda old, step: old - rate * step, state.params, direction)
     blend = jnp.minimum(0.01, 1 / (state.iteration + 1.0))
@@ -128,6 +132,16 @@ def train_step(
     flyers = jax.tree.map(lambda all_, new: all_.at[kind].set(new), state.flyers, flyers)
     after = TrainState(params, moments, average, flyers, state.iteration + 1)
     return after, {**figures, "loss": value, "gradient": norm, "sound": sound, "rate": rate}
+
+
+def only_gains(direction: Any) -> Any:  # noqa: ANN401 - like parameters
+    """What concerns the head's outputs for the class-K gains, and nothing else."""
+
+    def kept(path: tuple[Any, ...], leaf: Array) -> Array:
+        of_head = getattr(path[0], "key", None) == "head"
+        return leaf.at[..., :-GAINS].set(0) if of_head else jnp.zeros_like(leaf)
+
+    return jax.tree_util.tree_map_with_path(kept, direction)
 
 
 def learning_rate(schedule: Schedule, progress: Float[Array, ""]) -> Float[Array, ""]:
