@@ -146,6 +146,21 @@ def aim(
     hidden = view.clear < jnp.minimum(view.distance, shape.hidden)
     shows = detour.active & detour.searching & view.found
     begins = shows | (~detour.active & hidden & (waited > shape.patience))
+    flown = _flown(shape, replace(detour, waited=waited), view, nearer, dt)
+    begun = replace(_begun(shape, detour, view), best=flown.best, waited=flown.waited)
+    after = Detour(
+        **{
+            name: jnp.where(begins, getattr(begun, name), value)
+            for name, value in vars(flown).items()
+        }
+    )
+    return after, jnp.where(after.active, after.point, target)
+
+
+def _flown(
+    shape: DetourShape, detour: Detour, view: _View, nearer: Bool[Array, ""], dt: Array
+) -> Detour:
+    """The detour under way, if any, a thought later: followed, or over."""
     # The estimate of an opening improves on the way to it.
     follows = detour.active & detour.through & view.found
     follows = follows & (safe_norm(detour.gap - detour.point) < 0.5)
@@ -156,22 +171,14 @@ def aim(
     over = detour.active & (opened | arrived | (left <= 0))
     # One to a side that found nothing is followed by the next at once.
     again = over & ~opened & ~(arrived & detour.through)
-    flown = replace(
+    return replace(
         detour,
         best=jnp.where(over | nearer, view.distance, detour.best),
-        waited=jnp.where(again, 2 * shape.patience, waited).astype(jnp.float32),
+        waited=jnp.where(again, 2 * shape.patience, detour.waited).astype(jnp.float32),
         active=detour.active & ~over,
         point=point,
         left=left,
     )
-    begun = replace(_begun(shape, detour, view), best=flown.best, waited=flown.waited)
-    after = Detour(
-        **{
-            name: jnp.where(begins, getattr(begun, name), value)
-            for name, value in vars(flown).items()
-        }
-    )
-    return after, jnp.where(after.active, after.point, target)
 
 
 def _seen(

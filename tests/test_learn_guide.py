@@ -11,7 +11,7 @@ from lnn_nav.learn.courses import FAMILIES, build_courses
 from lnn_nav.learn.guide import GuideGrid, way
 from lnn_nav.learn.losses import LossWeights, window_loss
 from lnn_nav.learn.rollout import FlightShape, loss_of
-from lnn_nav.learn.step import Schedule, TrainState, first_state, train_step
+from lnn_nav.learn.step import Schedule, first_state, only_gains, renew
 from lnn_nav.policy import Policy, PolicyShape
 from sim.scene import signed_distance
 
@@ -92,36 +92,38 @@ def test_choosing_a_side_is_cheaper_than_the_middle() -> None:
         assert float(commit) < float(dither)
 
 
-def flights(decay: float) -> tuple[FlightShape, object, TrainState]:
-    """A few flights under way, with the gradient through the state decayed or not."""
-    policy = Policy(PolicyShape(), rngs=nnx.Rngs(0))
-    graph, _ = nnx.split(policy)
-    shape = FlightShape(steps=8, decay=decay)
-    state = first_state(Schedule(), policy, 4)
-    state, _ = train_step(
-        Schedule(), shape, graph, COURSES, state, jax.random.key(0), jnp.float32(0.5)
-    )
-    return shape, graph, state
-
-
 def test_the_gradient_through_the_twin_is_the_slope_of_the_loss() -> None:
     """Finite differences along the gradient, without gradient decay; its decay is a control."""
-    shape, graph, state = flights(decay=1.0)
-    here = jax.tree.map(lambda leaf: leaf[0][state.flyers.course[0]], COURSES)
-    flyers = jax.tree.map(lambda leaf: leaf[0], state.flyers)
+    graph, params = nnx.split(Policy(PolicyShape(), rngs=nnx.Rngs(0)))
+    shape, first = FlightShape(steps=8, decay=1.0), jax.tree.map(lambda leaf: leaf[0], COURSES)
+    flyers = jax.tree.map(
+        lambda leaf: leaf[0], first_state(Schedule(), nnx.merge(graph, params), 4).flyers
+    )
+    # Flights that begin anywhere, most of them already moving.
+    flyers = renew(Schedule(), shape, first, jnp.int32(0), flyers, jax.random.key(0))
+    here = jax.tree.map(lambda leaf: leaf[flyers.course], first)
 
-    @jax.jit
-    def loss(params: object) -> jax.Array:
+    def loss(params: object, shape: FlightShape) -> jax.Array:
         return loss_of(shape, graph, params, jnp.int32(0), here, flyers)[0]
 
-    gradient = jax.grad(loss)(state.params)
+    both = jax.jit(jax.value_and_grad(loss), static_argnums=1)
+    _, gradient = both(params, shape)
     square = sum(float(jnp.sum(leaf**2)) for leaf in jax.tree.leaves(gradient))
     assert square > 0
     size = 2e-3 / square**0.5
 
     def at(sign: float) -> float:
-        moved = jax.tree.map(lambda p, g: p + sign * size * g, state.params, gradient)
-        return float(loss(moved))
+        moved = jax.tree.map(lambda p, g: p + sign * size * g, params, gradient)
+        return float(both(moved, shape)[0])
 
     slope = (at(1.0) - at(-1.0)) / (2 * size)
     assert abs(slope / square - 1) < 0.05
+
+
+def test_behind_the_barrier_only_the_gains_learn() -> None:
+    params = nnx.state(Policy(PolicyShape(), rngs=nnx.Rngs(0)))
+    kept = only_gains(jax.tree.map(jnp.ones_like, params))
+    for name in ("kernel", "bias"):
+        assert (np.asarray(kept["head"][name].get_value()) == [0, 0, 0, 1, 1]).all()
+    inputs = kept["head"]["kernel"].get_value().shape[0]
+    assert sum(float(jnp.sum(leaf)) for leaf in jax.tree.leaves(kept)) == 2 * inputs + 2
