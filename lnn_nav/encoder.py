@@ -83,8 +83,7 @@ class RingEncoder(nnx.Module):
         hidden = lecun_tanh(_applied(self.wide, _around(hidden, 2)))
         looks = jax.nn.softmax(3 * _applied(self.looks, hidden), axis=1)
         shown = jnp.concatenate([jnp.broadcast_to(compass, (2, *circle.shape[1:])), circle])
-        glances = jnp.sum(looks[:, None] * shown, axis=2)
-        flat = glances.reshape(-1, count).T.reshape(*batch, -1)
+        flat = _glances(looks, shown).T.reshape(*batch, -1)
         return jnp.concatenate([flat, lecun_tanh(self.plain(rays))], axis=-1)
 
     def _circle(self, rays: Float[Array, "rays flights"]) -> Float[Array, "channels k flights"]:
@@ -102,6 +101,16 @@ def _applied(layer: nnx.Linear, values: Float[Array, "i k n"]) -> Float[Array, "
     product = jnp.tensordot(layer.kernel.get_value().T, values, 1)
     bias = layer.bias
     return product if bias is None else product + bias.get_value()[:, None, None]
+
+
+def _glances(
+    looks: Float[Array, "glances k n"], shown: Float[Array, "shown k n"]
+) -> Float[Array, "features n"]:
+    """What each glance sees: means of what is shown, weighed by where it looks."""
+    if looks.shape[-1] == 1:
+        # A pilot in flight: one matrix product costs less than the sums do.
+        return (looks[..., 0] @ shown[..., 0].T).reshape(-1, 1)
+    return jnp.sum(looks[:, None] * shown, axis=2).reshape(-1, looks.shape[-1])
 
 
 def _around(values: Float[Array, "c k n"], stride: int) -> Float[Array, "i k n"]:

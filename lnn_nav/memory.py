@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import no_type_check
 
+import jax.numpy as jnp
 from flax import struct
 from jax import Array
 from jaxtyping import Bool, Float, Int
 
 from lnn_nav.detour import Detour
+from lnn_nav.packing import pack
 from lnn_nav.policy import Wish
 from lnn_nav.scan import Near, Scan
 from sim.scene import Scene
@@ -80,15 +82,39 @@ class Memory:
 @no_type_check  # At run time only: jax also fills pytrees with axes and placeholders.
 @struct.dataclass
 class PilotWish:
-    """What a thought hands to the ticks that follow it.
+    """What a thought hands to the ticks that follow it, packed as the memory is.
 
     Attributes:
-        wish: of the policy; zeros where it was not finite.
-        sound: whether the policy and its memory were finite.
+        vector: acceleration (3), gains (2), yaw rate and soundness, float32.
     """
 
-    wish: Wish
-    sound: Bool[Array, ""]
+    vector: Float[Array, " 7"]
+
+    @classmethod
+    def of(cls, wish: Wish, sound: Bool[Array, ""]) -> PilotWish:
+        """Pack a policy's wish, and whether the policy and its memory were finite."""
+        parts = (wish.acceleration, wish.gains, wish.yaw_rate, sound)
+        return cls(pack(parts, jnp.float32))
+
+    @property
+    def acceleration(self) -> Float[Array, " 3"]:
+        """[m/s^2], world frame; zero where the policy's was not finite."""
+        return self.vector[:3]
+
+    @property
+    def gains(self) -> Float[Array, " 2"]:
+        """Class-K gains of the barriers [1/s]."""
+        return self.vector[3:5]
+
+    @property
+    def yaw_rate(self) -> Float[Array, ""]:
+        """[rad/s]."""
+        return self.vector[5]
+
+    @property
+    def sound(self) -> Bool[Array, ""]:
+        """Whether the policy and its memory were finite."""
+        return self.vector[6] > 0.5
 
 
 def without_points(mind: Mind) -> Mind:

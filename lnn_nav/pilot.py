@@ -13,7 +13,7 @@ import numpy as np
 from flax import nnx
 from jax import Array
 from jax.core import Tracer
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from barriernet import Outcome
 from barriernet.backup import Motion, brake_control, hold_control, motion_of, stop_point
@@ -210,7 +210,7 @@ def _think(
         low = jax.tree.map(lambda leaf: leaf.astype(scan.points.dtype), motion)
         near = nearest(design.scan, scan, design.safety.braking, low)
     after = pack(without_points(Mind(neurons, leg, detour, scan, near)), memory.mind.dtype)
-    return after, scan.points, scan.radii, PilotWish(wish, sound)
+    return after, scan.points, scan.radii, PilotWish.of(wish, sound)
 
 
 def _mended(
@@ -251,11 +251,10 @@ def _act(
     thought = minds.unpack(mind)
     guard, whole = mended(airframe, guard, given)
     guard, state, sensed = estimate(guard, given, tick)
-    wish = replace(wish, sound=wish.sound & whole & sensed)
     guard, acceleration, path = _stopping_path(
-        design, barrier, solve, thought.near, bounds, guard, wish, state
+        design, barrier, solve, thought.near, bounds, guard, wish, whole & sensed, state
     )
-    yaw_rate = jnp.where(path["fallback"] > 0, 0, wish.wish.yaw_rate.astype(acceleration.dtype))
+    yaw_rate = jnp.where(path["fallback"] > 0, 0, wish.yaw_rate.astype(acceleration.dtype))
     command = acceleration - guard.disturbance
     wrench = attitude_wrench(airframe, design.attitude, state, command, yaw_rate)
     # Rotors answer at once, the attitude does not: thrust waits for it, as the barriers assume.
@@ -283,15 +282,14 @@ def _stopping_path(
     bounds: Float[Array, "2 3"],
     guard: Guard,
     wish: PilotWish,
+    sane: Bool[Array, ""],
     state: State,
 ) -> tuple[Guard, Float[Array, " 3"], dict[str, Array]]:
     """The acceleration that keeps the stopping path clear, or the backup where there is none."""
     safety, dtype = design.safety, guard.thrust.dtype
     motion = _motion(design, guard, state)
-    wished = wish.wish.acceleration.astype(dtype)
-    gains = wish.wish.gains.astype(dtype)
-    asked = jnp.concatenate([wished, gains, wish.wish.yaw_rate.astype(dtype)[None]])
-    sound = wish.sound & jnp.all(jnp.isfinite(asked))
+    wished, gains = wish.acceleration.astype(dtype), wish.gains.astype(dtype)
+    sound = sane & wish.sound & jnp.all(jnp.isfinite(wish.vector))
     wished, gains = jnp.where(sound, wished, 0), jnp.where(sound, gains, 1)
     gains = jnp.clip(gains, 0, 1 / safety.tick)
     rows = barrier_rows(safety, design.airframe, motion, near, bounds, gains)

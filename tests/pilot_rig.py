@@ -66,7 +66,7 @@ def wish_for(acceleration: Any, yaw_rate: Any = 0.0, gains: Any = (4.5, 4.5)) ->
     """A sound wish of the given acceleration [m/s^2]."""
     single = partial(jnp.asarray, dtype=jnp.float32)
     wish = Wish(single(acceleration), single(yaw_rate), single(gains))
-    return PilotWish(wish, jnp.ones((), bool))
+    return PilotWish.of(wish, jnp.ones((), bool))
 
 
 def fly_plans(

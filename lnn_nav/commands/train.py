@@ -6,13 +6,17 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import tyro
-
+from lnn_nav.commands.shell import (
+    GOOD,
+    INTERRUPTED,
+    InputError,
+    complain,
+    open_console,
+    parse,
+)
 from lnn_nav.learn.config import TrainConfig, TrainError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from lnn_nav.learn.train import Progress
 
 
@@ -25,20 +29,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit code: 0 for a finished run, 130 for an interrupted one (saved), 2 for bad input.
     """
-    from rich.console import Console
-
-    console = Console()
     try:
-        config = tyro.cli(TrainConfig, args=arguments, prog="train")
-        config = dataclasses.replace(config, out=config.folder)
-        return _train(config, console)
-    except (TrainError, OSError, ValueError) as error:
-        console.print(f"train: {error}", style="red", markup=False, highlight=False)
-        return 2
+        config = parse(TrainConfig, "train", arguments)
+        return _train(dataclasses.replace(config, out=config.folder))
+    except TrainError as error:
+        return complain("train", InputError(f"--{error}"))
+    except (ValueError, OSError) as error:
+        return complain("train", InputError(f"--out: {error}"))
 
 
-def _train(config: TrainConfig, console: Console) -> int:
-    """Run with the programs' settings: 64 bits for flight, one thread for small matrices."""
+def _train(config: TrainConfig) -> int:
+    """Run as flights compute: in 64 bits where nothing else is said."""
     import jax
     from rich.live import Live
     from rich.text import Text
@@ -46,7 +47,7 @@ def _train(config: TrainConfig, console: Console) -> int:
     from lnn_nav.learn.train import Progress, train
 
     jax.config.update("jax_enable_x64", True)
-    last = [Progress("starting", 0.0)]
+    console, last = open_console(), [Progress("starting", 0.0)]
 
     def show(progress: Progress) -> None:
         last[0] = progress if progress.figures else _kept(progress, last[0])
@@ -55,8 +56,8 @@ def _train(config: TrainConfig, console: Console) -> int:
     with Live(Text("starting"), console=console, refresh_per_second=4) as live:
         finished = train(config, show)
     word = "finished" if finished else "interrupted, saved: go on with --resume"
-    console.print(f"{word}; pilot and state in {config.out}", markup=False, highlight=False)
-    return 0 if finished else 130
+    console.print(f"{word}; pilot and state in {config.out}", markup=False, soft_wrap=True)
+    return GOOD if finished else INTERRUPTED
 
 
 def _kept(new: Progress, old: Progress) -> Progress:
