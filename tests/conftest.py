@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
 
 # Read by jax at its first import, so they stand before it.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    # Workers and programs under test inherit it: each pilot is compiled once a run, not a file.
+    _COMPILED = tempfile.mkdtemp(prefix="lnn-nav-compiled-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _COMPILED
+    atexit.register(shutil.rmtree, _COMPILED, ignore_errors=True)
 os.environ.setdefault("MPLBACKEND", "agg")
 
 import jax

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import platform
 import sys
 import tempfile
 from collections.abc import Generator, Sequence
@@ -99,6 +101,42 @@ def set_up_jax() -> None:
 
     jax.config.update("jax_enable_x64", True)
     jax.config.update("jax_cpu_enable_async_dispatch", False)
+    keep_compiled()
+
+
+def keep_compiled() -> None:
+    """Let jax keep what it compiles in the user's cache: only the first flight waits for it.
+
+    A folder that the user named (`JAX_COMPILATION_CACHE_DIR`) stays; one that cannot be written
+    is done without.
+    """
+    import jax
+
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    # Compiled for this very kind of machine: a home may be shared by several.
+    machine = hashlib.sha256(_processor().encode()).hexdigest()[:12]
+    folder = home / "lnn-nav" / f"jax-{jax.__version__}-{machine}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError:
+        return
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    # For the processes of a campaign, which begin anew.
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+
+
+def _processor() -> str:
+    """What the processor is and can do."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    kept = {line for line in lines if line.startswith(("model name", "flags", "Features"))}
+    return "\n".join([platform.machine(), platform.processor(), *sorted(kept)])
 
 
 def set_up_engine(name: str) -> None:

@@ -11,6 +11,7 @@ from lnn_nav.commands.shell import (
     INTERRUPTED,
     InputError,
     complain,
+    keep_compiled,
     open_console,
     parse,
 )
@@ -47,6 +48,7 @@ def _train(config: TrainConfig) -> int:
     from lnn_nav.learn.train import Progress, train
 
     jax.config.update("jax_enable_x64", True)
+    keep_compiled()
     console, last = open_console(), [Progress("starting", 0.0)]
 
     def show(progress: Progress) -> None:
