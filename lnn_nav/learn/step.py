@@ -24,10 +24,10 @@ class Schedule:
     """How the optimiser goes.
 
     Attributes:
-        rate: peak learning rate; AdamW, cosine decay to zero over the whole run.
+        rate: peak learning rate; AdamW, cosine decay to zero over each phase.
         decay: weight decay.
         clip: bound of the gradient's norm.
-        warm_up: fraction of the run over which the rate rises.
+        warm_up: fraction of the phase over which the rate rises.
         speeds: least and most set speed of training flights [m/s].
         patience: thoughts after which a flight begins anew.
     """
@@ -105,7 +105,7 @@ def train_step(
         courses: `[families, each, ...]`.
         state: before.
         key: random key of this step.
-        progress: share of the run that is done, 0 to 1: sets the learning rate.
+        progress: share of the phase that is done, 0 to 1: sets the learning rate.
 
     Returns:
         The state after, and figures of the window.

@@ -134,15 +134,16 @@ class _Run:
 
     def step(self) -> None:
         """One step; now and then a report and a checkpoint."""
-        share = min(self.share(), 1.0)
-        barrier = share >= 1 - self.config.barrier_share
+        share, last = min(self.share(), 1.0), self.config.barrier_share
+        barrier = share >= 1 - last
+        progress = (share - 1 + last) / max(last, 1e-9) if barrier else share / (1 - last)
         key = jax.random.fold_in(jax.random.key(self.config.seed), self.iteration)
         shape = dataclasses.replace(self.shape, barrier=barrier)
         if shape not in self.compiled:
             self.compiled.add(shape)
             self.tell(Progress("compiling", share, iteration=self.iteration))
         self.state, figures = _STEP(
-            self.schedule, shape, self.graph, self.courses, self.state, key, jnp.float32(share)
+            self.schedule, shape, self.graph, self.courses, self.state, key, jnp.float32(progress)
         )
         for name, value in figures.items():
             self.sums.setdefault(name, []).append(value)
@@ -176,7 +177,7 @@ class _Run:
         folder = self.config.folder
         # Settings first: another batch or cell would only show as an array of another shape.
         before, now = load_about(folder / "state")["config"], _plain(self.config)
-        free = {"out", "resume", "minutes", "iterations", "checkpoint_seconds"}
+        free = {"out", "resume", "minutes", "iterations", "barrier_share", "checkpoint_seconds"}
         for name in sorted(now.keys() - free):
             if before.get(name) != now[name]:
                 raise TrainError(f"{name}: the run has {before.get(name)!r}, got {now[name]!r}")
