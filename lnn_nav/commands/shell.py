@@ -93,10 +93,11 @@ def open_console() -> Console:
 def set_up_jax() -> None:
     """Flights compute in 64 bits, and on the CPU unless told otherwise: their steps are small.
 
-    Each step is waited for, and is computed where it is called: handing it to another thread of
-    the CPU would cost as much as half the step.
+    Each step is waited for, and is computed where it is called: handing it, or parts of it, to
+    other threads of the CPU would cost as much as half the step.
     """
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    os.environ.setdefault("NPROC", "1")
     import jax
 
     jax.config.update("jax_enable_x64", True)
