@@ -120,10 +120,8 @@ def keep_compiled() -> None:
     machine = hashlib.sha256(_processor().encode()).hexdigest()[:12]
     folder = home / "lnn-nav" / f"jax-{jax.__version__}-{machine}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError:
+        writable_folder("cache", folder)
+    except InputError:
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
     # For the processes of a campaign, which begin anew.

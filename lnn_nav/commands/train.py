@@ -35,8 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _train(dataclasses.replace(config, out=config.folder))
     except TrainError as error:
         return complain("train", InputError(f"--{error}"))
-    except (ValueError, OSError) as error:
+    except OSError as error:
         return complain("train", InputError(f"--out: {error}"))
+    except ValueError as error:
+        return complain("train", InputError(str(error)))
 
 
 def _train(config: TrainConfig) -> int:

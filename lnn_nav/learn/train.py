@@ -135,8 +135,9 @@ class _Run:
     def step(self) -> None:
         """One step; now and then a report and a checkpoint."""
         share, last = min(self.share(), 1.0), self.config.barrier_share
-        barrier = share >= 1 - last
-        progress = (share - 1 + last) / max(last, 1e-9) if barrier else share / (1 - last)
+        # A run without that phase may still begin its last step at the very end of its time.
+        barrier = last > 0 and share >= 1 - last
+        progress = (share - 1 + last) / last if barrier else share / (1 - last)
         key = jax.random.fold_in(jax.random.key(self.config.seed), self.iteration)
         shape = dataclasses.replace(self.shape, barrier=barrier)
         if shape not in self.compiled:
