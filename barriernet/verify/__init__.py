@@ -1,0 +1,1 @@
+"""Sets of problems on which the promises of this library are checked and timed."""
