@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from barriernet import backup
+from barriernet.backup import rows as rows_module
 from barriernet.backup import Braking, Motion, brake_control, path_rows, plane_rows
 
 BRAKING = Braking(deceleration=3.5, lag=0.06, tick=1 / 240, inner=0.03)
@@ -127,10 +127,9 @@ def test_another_control_than_the_backup_violates_rows(states, mutant):
 
 def test_the_stop_point_of_continuous_time_fails_near_rest(states, monkeypatch):
     def continuous(braking, motion):
-        speed = jnp.linalg.norm(motion.velocity)
-        return motion.point + motion.velocity * speed / (2 * braking.deceleration)
+        return jnp.linalg.norm(motion.velocity) / (2 * braking.deceleration)
 
-    monkeypatch.setattr(backup, "stop_point", continuous)
+    monkeypatch.setattr(rows_module, "stopping_time", continuous)
     slow = {name: value[STATES // 10 : STATES // 3] for name, value in states.items()}
     start = slow["point"]
     speed = np.linalg.norm(slow["velocity"], axis=-1, keepdims=True)

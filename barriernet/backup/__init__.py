@@ -1,0 +1,20 @@
+"""Barriers built on a backup: a control that is always there to fall back on, and kept possible.
+
+For bodies that brake (double integrators, with or without lag) everything is in closed form:
+`braking` says where the backup goes, `rows` turns that into two sampled rows an obstacle. Any
+other system brings its own dynamics, backup and barrier: `flow`.
+"""
+
+from barriernet.backup.braking import Braking as Braking
+from barriernet.backup.braking import Motion as Motion
+from barriernet.backup.braking import brake_control as brake_control
+from barriernet.backup.braking import distance_to_path as distance_to_path
+from barriernet.backup.braking import hold_control as hold_control
+from barriernet.backup.braking import motion_of as motion_of
+from barriernet.backup.braking import next_motion as next_motion
+from barriernet.backup.braking import stop_point as stop_point
+from barriernet.backup.rows import PathRows as PathRows
+from barriernet.backup.rows import join_rows as join_rows
+from barriernet.backup.rows import path_barrier as path_barrier
+from barriernet.backup.rows import path_rows as path_rows
+from barriernet.backup.rows import plane_rows as plane_rows
