@@ -6,114 +6,126 @@ that is inside the limits: never in NaN, and never in the wish.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import jax.numpy as jnp
+from flax import nnx
 from jaxtyping import Array, Float
 
 from barriernet._qp.problem import FloatArray
-from barriernet.barrier import Barrier, join_barriers
-from barriernet.certificate import Certificate
-from barriernet.qp import Outcome, Solution, solve_qp
-from barriernet.system import ControlAffineSystem, Limits, ModelError
+from barriernet.batch import over_batch
+from barriernet.certificate import Cause, Certificate
+from barriernet.errors import ModelError
+from barriernet.filter import filter_control
+from barriernet.gains import LearnableGains
+from barriernet.joint import Constraint, System, join_barriers
+from barriernet.limits import Limits
 
 
-def filter_control(
-    wish: Float[FloatArray, " controls"],
-    A: Float[FloatArray, "K columns"],
-    b: Float[FloatArray, " rows"],
+def safe_control(
+    system: System,
+    barriers: Sequence[Constraint],
     limits: Limits,
-    weight: Float[FloatArray, " rows"] | float = float("inf"),
+    state: Float[FloatArray, "*#batch states"],
+    wish: Float[FloatArray, "*#batch controls"],
+    gains: Float[FloatArray, "*#batch total"] | None = None,
+    fallback: Float[FloatArray, "*#batch controls"] | None = None,
+    *,
+    time: Float[FloatArray, "*#batch"] | float = 0.0,
+    weight: Float[FloatArray, " K"] | float = float("inf"),
     cost: Float[FloatArray, "controls controls"] | None = None,
-    fallback: Float[FloatArray, " controls"] | None = None,
-) -> tuple[Float[Array, " controls"], Certificate]:
-    """The control nearest the wish with A u >= b and inside the limits.
-
-    Pure; for batches use `vmap`. Nothing is raised for bad numbers.
+) -> tuple[Float[Array, "*batch controls"], Certificate]:
+    """Filter a wish at a state: `BarrierNet` as a pure function.
 
     Args:
+        system: whose controls are filtered.
+        barriers: any number of them.
+        limits: of the control, `[controls]`.
+        state: where the system is.
         wish: what the policy wants.
-        A: rows.
-        b: right side of each row.
-        limits: of the control; always kept, bit for bit.
-        weight: price of each row's squared slack; infinite (the default) for hard rows. Soft rows
-            give way to each other and to the limits instead of ending in the fallback.
-        cost: what "nearest" means: (u - wish)' cost (u - wish); Euclidean by default.
-        fallback: returned, inside the limits, where there is no accepted answer; where it is not
-            finite, and by default, the middle of the limits.
+        gains: all barriers' gains one after the other, > 0; the barriers' own by default.
+        fallback: see `filter_control`.
+        time: when [s], for barriers that move.
+        weight: see `filter_control`.
+        cost: see `filter_control`.
 
     Returns:
-        The control, in the dtype of wish and rows, and its certificate.
+        The control and its certificate. A state, time, wish or gain that is not finite, and a gain
+        that is not positive, end in the fallback with outcome `NONFINITE` and a `Cause`.
 
     Raises:
-        ModelError: the rows do not fit the wish.
-        TypeError: wish or rows are no real floating point numbers.
+        ModelError: a shape does not fit the system, or leading axes do not fit each other.
+        TypeError: the state is no real floating point number.
     """
-    wish, A, b = _fitting(wish, A, b)
-    size, dtype = wish.shape[0], wish.dtype
-    limits = limits.within(dtype)
-    price = jnp.broadcast_to(jnp.asarray(weight, dtype), b.shape)
-    metric = jnp.eye(size, dtype=dtype) if cost is None else jnp.asarray(cost, dtype)
-    answer = solve_qp(metric, -metric @ wish, A, b, limits.lower, limits.upper, price)
+    state, wish = jnp.asarray(state), jnp.asarray(wish)
+    if not jnp.issubdtype(state.dtype, jnp.floating):
+        raise TypeError(f"state: expected real floating point numbers, got {state.dtype}")
+    gains = None if gains is None else jnp.asarray(gains, state.dtype)
+    fallback = None if fallback is None else jnp.asarray(fallback)
+    ready = tuple(barrier.on(system) for barrier in barriers)
+    total = sum(barrier.gain_count for barrier in ready)
+    sizes = (system.states, system.controls, total, system.controls)
+    for name, value, size in zip(
+        ("state", "wish", "gains", "fallback"), (state, wish, gains, fallback), sizes, strict=True
+    ):
+        if value is not None and value.shape[-1:] != (size,):
+            raise ModelError(f"{name}: expected ({size},), got {value.shape}")
 
-    solved = answer.outcome == int(Outcome.SOLVED)
-    safe = limits.middle if fallback is None else jnp.asarray(fallback, dtype)
-    safe = limits.clip(jnp.where(jnp.isfinite(safe), safe, limits.middle))
-    control = jnp.where(solved, answer.x, jnp.where(jnp.isfinite(safe), safe, answer.x))
-    return control, _certify(answer, control, wish, A, b, ~solved)
+    def one(
+        state: Array, wish: Array, gains: Array | None, fallback: Array | None, time: Array
+    ) -> tuple[Array, Certificate]:
+        cause, state, gains, time = _sound(state, gains, time)
+        A, b = join_barriers(system, ready, state, gains, time, wish=wish, limits=limits)
+        refused = cause != int(Cause.NONE)
+        wish = jnp.where(refused, jnp.nan, wish)
+        control, certificate = filter_control(wish, A, b, limits, weight, cost, fallback)
+        return control, replace(certificate, cause=jnp.where(refused, cause, certificate.cause))
 
-
-def _fitting(*given: FloatArray) -> tuple[Array, Array, Array]:
-    """Wish, A and b as arrays of one dtype, whose shapes fit each other."""
-    wish, A, b = (jnp.asarray(value) for value in given)
-    dtype = jnp.result_type(wish, A, b)
-    if not jnp.issubdtype(dtype, jnp.floating):
-        raise TypeError(f"wish, A, b: expected real floating point numbers, got {dtype}")
-    if wish.ndim != 1:
-        raise ModelError(f"wish: expected a vector, got shape {wish.shape}")
-    if A.shape != (*b.shape, wish.shape[0]):
-        raise ModelError(f"A: expected shape {(*b.shape, wish.shape[0])}, got {A.shape}")
-    return wish.astype(dtype), A.astype(dtype), b.astype(dtype)
-
-
-def _certify(
-    answer: Solution, control: Array, wish: Array, A: Array, b: Array, replaced: Array
-) -> Certificate:
-    rows = b.shape[0]
-    rounding = 1e-9 if b.dtype == jnp.float64 else 1e-4
-    margins = A @ control - b
-    size = jnp.abs(b) + jnp.abs(A) @ jnp.abs(control)
-    moved = control - wish
-    apart = jnp.all(moved == 0)
-    # Written so that the derivative at zero is zero, not NaN.
-    length = jnp.where(apart, 0, jnp.sqrt(jnp.sum(jnp.where(apart, 1, moved) ** 2)))
-    return Certificate(
-        outcome=answer.outcome,
-        replaced=replaced,
-        margins=margins,
-        holds=jnp.all(margins >= -rounding * size),
-        correction=jnp.where(jnp.isfinite(length), length, jnp.inf),
-        active=answer.active[:rows] & ~replaced,
-        slack=jnp.where(replaced, 0, jnp.max(answer.slack, initial=0)),
-        residual=answer.residual,
-    )
+    names, ranks = ("state", "wish", "gains", "fallback", "time"), (1, 1, 1, 1, 0)
+    when = jnp.asarray(time, state.dtype)
+    return over_batch(one, names, ranks, (state, wish, gains, fallback, when))
 
 
-class BarrierNet:
+def _sound(
+    state: Array, gains: Array | None, time: Array
+) -> tuple[Array, Array, Array | None, Array]:
+    """Inputs with something ordinary in place of what must be refused, and the `Cause`.
+
+    So derivatives of what is refused stay finite.
+    """
+    sound = jnp.all(jnp.isfinite(state)) & jnp.isfinite(time)
+    cause = jnp.where(sound, int(Cause.NONE), int(Cause.STATE)).astype(jnp.int32)
+    state = jnp.where(sound, state, 1 + 0.1 * jnp.arange(state.size, dtype=state.dtype))
+    time = jnp.where(sound, time, 0)
+    if gains is not None:
+        usable = (gains > 0) & (gains < jnp.inf)
+        cause = jnp.where(sound & ~jnp.all(usable), int(Cause.GAINS), cause).astype(jnp.int32)
+        gains = jnp.where(usable, gains, 1)
+    return cause, state, gains, time
+
+
+class BarrierNet(nnx.Module):
     """Barriers of one system as a layer over any policy.
 
-    Holds no parameters: gains come from the barriers, or with every call from a network
-    (`barriernet.positive` of its outputs), and derivatives flow back to it.
+    Gains come from the barriers, from a module that the layer holds (whose parameters are then its
+    own), or with every call (`barriernet.positive` of a network's outputs); derivatives flow back
+    to all of them, and to the wish.
+
+    Attributes:
+        barriers: the barriers, their relative degrees found.
+        gains: the module that gives the gains, or None.
     """
 
     def __init__(
         self,
-        system: ControlAffineSystem,
-        barriers: Sequence[Barrier],
+        system: System,
+        barriers: Sequence[Constraint],
         limits: Limits,
         *,
         weight: float | Float[FloatArray, " K"] = float("inf"),
         cost: Float[FloatArray, "controls controls"] | None = None,
+        gains: Callable[[Array], Array] | bool = False,
     ) -> None:
         """Join a system, its barriers and its limits.
 
@@ -123,9 +135,12 @@ class BarrierNet:
             limits: of the control, `[controls]`.
             weight: price of squared slack of the rows, see `filter_control`.
             cost: what "nearest" means, see `filter_control`.
+            gains: True for gains that are parameters, started at the barriers' own; or what gives
+                positive gains `[*batch, total]` for observations `[*batch, size]`: a
+                `GainNetwork`, or any other module or function.
 
         Raises:
-            ModelError: a shape does not fit the system.
+            ModelError: a shape does not fit the system, or a relative degree cannot be found.
         """
         size = system.controls
         if limits.lower.shape != (size,) or limits.upper.shape != (size,):
@@ -134,47 +149,56 @@ class BarrierNet:
             raise ModelError(f"weight: expected ({len(barriers)},), got {jnp.shape(weight)}")
         if cost is not None and jnp.shape(cost) != (size, size):
             raise ModelError(f"cost: expected shape {(size, size)}, got {jnp.shape(cost)}")
-        self.system, self.barriers, self.limits = system, tuple(barriers), limits
-        self.weight, self.cost = weight, cost
+        self.system = nnx.static(system)
+        self.barriers = nnx.static(tuple(barrier.on(system) for barrier in barriers))
+        self.limits = nnx.data(limits)
+        self.weight, self.cost = nnx.data(weight), nnx.data(cost)
+        own = tuple(gain for barrier in self.barriers for gain in barrier.own_gains)
+        self.gains = LearnableGains(own) if gains is True else gains or None
 
     @property
     def gain_count(self) -> int:
         """How many gains a network has to give."""
-        return sum(barrier.relative_degree for barrier in self.barriers)
+        return sum(barrier.gain_count for barrier in self.barriers)
 
     def __call__(
         self,
-        state: Float[FloatArray, " states"],
-        wish: Float[FloatArray, " controls"],
-        gains: Float[FloatArray, " total"] | None = None,
-        fallback: Float[FloatArray, " controls"] | None = None,
-    ) -> tuple[Float[Array, " controls"], Certificate]:
-        """Filter one wish at one state; `vmap` for batches.
+        state: Float[FloatArray, "*#batch states"],
+        wish: Float[FloatArray, "*#batch controls"],
+        gains: Float[FloatArray, "*#batch total"] | None = None,
+        fallback: Float[FloatArray, "*#batch controls"] | None = None,
+        *,
+        time: Float[FloatArray, "*#batch"] | float = 0.0,
+        observation: Array | None = None,
+    ) -> tuple[Float[Array, "*batch controls"], Certificate]:
+        """Filter a wish at a state, or many with leading axes.
 
         Args:
             state: where the system is.
             wish: what the policy wants.
-            gains: all barriers' gains one after the other, > 0; the barriers' own by default.
+            gains: all barriers' gains one after the other, > 0; the layer's by default.
             fallback: see `filter_control`.
+            time: when [s], for barriers that move.
+            observation: what the layer's own gains depend on; the state by default.
 
         Returns:
-            The control and its certificate. A state, wish or gain that is not finite, and a gain
-            that is not positive, end in the fallback with outcome `NONFINITE`.
+            The control and its certificate, see `safe_control`.
 
         Raises:
             ModelError: the state, the wish or the gains have another shape.
+            TypeError: the state is no real floating point number.
         """
-        state = jnp.asarray(state)
-        if state.shape != (self.system.states,):
-            raise ModelError(f"state: expected ({self.system.states},), got {state.shape}")
-        sound = jnp.all(jnp.isfinite(state))
-        # Something ordinary in its place, so that derivatives of what is rejected stay finite.
-        state = jnp.where(sound, state, 1 + 0.1 * jnp.arange(state.size, dtype=state.dtype))
-        if gains is not None:
-            gains = jnp.asarray(gains, state.dtype)
-            usable = (gains > 0) & (gains < jnp.inf)
-            sound = sound & jnp.all(usable)
-            gains = jnp.where(usable, gains, 1)
-        A, b = join_barriers(self.system, self.barriers, state, gains)
-        wish = jnp.where(sound, jnp.asarray(wish), jnp.nan)
-        return filter_control(wish, A, b, self.limits, self.weight, self.cost, fallback=fallback)
+        if gains is None and self.gains is not None:
+            gains = self.gains(jnp.asarray(state) if observation is None else observation)
+        return safe_control(
+            self.system,
+            self.barriers,
+            self.limits,
+            state,
+            wish,
+            gains,
+            fallback,
+            time=time,
+            weight=self.weight,
+            cost=self.cost,
+        )

@@ -1,123 +1,142 @@
-"""What is controlled, and how hard: control-affine systems and limits of their controls."""
+"""What is controlled: control-affine systems, from plain functions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias, no_type_check
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from flax import struct
-from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from barriernet._qp.bounds import inside
+from barriernet.disturbance import Disturbance
+from barriernet.errors import ModelError as ModelError
+from barriernet.limits import Limits as Limits
 
 StateFunction: TypeAlias = Callable[[Array], Array]
 """A function of one state `[states]` that jax can differentiate."""
 
+LONGEST_SEARCHED = 64
+"""States up to this many are found from f and g alone."""
 
-class ModelError(ValueError):
-    """A system, limit or barrier whose parts do not fit; names the part, expected and got."""
+_REFUSALS = (TypeError, ValueError, IndexError, ZeroDivisionError, AssertionError)
+"""What a plain function may answer to a state of another length."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class ControlAffineSystem:
-    """dx/dt = drift(x) + control_matrix(x) u, from two plain functions.
+    """dx/dt = f(x) + g(x) u, from two plain functions.
 
     Attributes:
-        drift: f, from a state `[states]` to its rate without control `[states]`.
-        control_matrix: g, from a state to `[states, controls]`.
-        states: length of the state.
-        controls: length of the control.
+        f: drift, from a state `[states]` to its rate without control `[states]`; an array or a
+            sequence of scalars.
+        g: control matrix, from a state to `[states, controls]`.
+        states: length of the state. Found where only one length (up to `LONGEST_SEARCHED`) fits
+            what f and g answer.
+        controls: length of the control. Found.
+        disturbance: what else pushes the state; every barrier on the system holds against it.
     """
 
-    drift: StateFunction
-    control_matrix: StateFunction
+    f: StateFunction
+    g: StateFunction
     states: int
     controls: int
+    disturbance: Disturbance | None
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        f: StateFunction,
+        g: StateFunction,
+        states: int | None = None,
+        controls: int | None = None,
+        *,
+        disturbance: Disturbance | None = None,
+    ) -> None:
         """Ask both functions for their shapes.
 
         Raises:
-            ModelError: a size is not positive, or a function answers in another shape.
+            ModelError: a size is not positive, a function answers in another shape, or more than
+                one length of the state fits and none is given.
         """
-        for name in ("states", "controls"):
-            if getattr(self, name) < 1:
-                raise ModelError(f"{name}: expected at least 1, got {getattr(self, name)}")
-        state = jax.ShapeDtypeStruct((self.states,), jnp.float32)
-        expected = {
-            "drift": (self.states,),
-            "control_matrix": (self.states, self.controls),
-        }
-        for name, shape in expected.items():
-            got = jax.eval_shape(getattr(self, name), state)
-            if getattr(got, "shape", None) != shape:
-                raise ModelError(f"{name}: expected shape {shape}, got {got}")
+        for name, size in (("states", states), ("controls", controls)):
+            if size is not None and size < 1:
+                raise ModelError(f"{name}: expected at least 1, got {size}")
+        states = _only_fit(f, g) if states is None else states
+        _expect("f", f, states, (states,))
+        found = _expect("g", g, states, (states, controls))[1]
+        if disturbance is not None:
+            bound = disturbance.bound
+            pushes = len(bound) if isinstance(bound, tuple) else None
+            _expect("disturbance", disturbance.matrix or g, states, (states, pushes))
+        values = {"f": f, "g": g, "states": states, "controls": found, "disturbance": disturbance}
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def drift(self, state: Float[Array, " states"]) -> Float[Array, " states"]:
+        """Rate without control, f(x), in the dtype of the state."""
+        return jnp.asarray(self.f(state), state.dtype)
+
+    def control_matrix(self, state: Float[Array, " states"]) -> Float[Array, "states controls"]:
+        """What each control adds to the rate, g(x), in the dtype of the state."""
+        return jnp.asarray(self.g(state), state.dtype)
 
     def rate(
         self, state: Float[Array, " states"], control: Float[Array, " controls"]
     ) -> Float[Array, " states"]:
-        """Rate of change of the state."""
+        """Rate of change of the state, undisturbed."""
         return self.drift(state) + self.control_matrix(state) @ control
 
 
-@no_type_check  # At run time only: jax also fills pytrees with axes and placeholders.
-@struct.dataclass
-class Limits:
-    """Smallest and largest control, each `[*batch, controls]`; infinite where there is no limit.
+def _shape(function: StateFunction, states: int) -> tuple[int, ...]:
+    """Shape of the answer to a state of this length."""
+    state = jax.ShapeDtypeStruct((states,), jnp.float32)
+    return jax.eval_shape(lambda x: jnp.asarray(function(x)), state).shape
 
-    Build concrete ones with `Limits.between`, which checks them; limits that change in flight may
-    be put together inside `jit`, where nothing can be raised: `solve_qp` refuses bad ones.
+
+def _expect(
+    name: str, function: StateFunction, states: int, expected: tuple[int | None, ...]
+) -> tuple[int, ...]:
+    """The shape of an answer, which must be the expected one (None: any positive size)."""
+    try:
+        got = _shape(function, states)
+    except _REFUSALS as refusal:
+        raise ModelError(
+            f"{name}: expected a function of a state of shape ({states},), got "
+            f"{type(refusal).__name__}: {refusal}"
+        ) from refusal
+    fits = len(got) == len(expected) and all(
+        size == want if want is not None else size > 0
+        for size, want in zip(got, expected, strict=True)
+    )
+    if not fits:
+        wanted = tuple("any" if size is None else size for size in expected)
+        raise ModelError(f"{name}: expected shape {wanted} for {states} states, got {got}")
+    return got
+
+
+def _only_fit(f: StateFunction, g: StateFunction) -> int:
+    """The one length of the state for which f and g answer in matching shapes.
+
+    Raises:
+        ModelError: no length fits, or more than one.
     """
-
-    lower: Float[Array, "*batch controls"]
-    upper: Float[Array, "*batch controls"]
-
-    @classmethod
-    def between(cls, lower: object, upper: object) -> Limits:
-        """Limits from numbers or sequences of numbers.
-
-        Raises:
-            ModelError: shapes differ, a number is NaN, or lower exceeds upper somewhere.
-            TypeError: not real numbers.
-        """
-        values = {}
-        for name, given in (("lower", lower), ("upper", upper)):
-            value = np.asarray(given)
-            if value.dtype.kind not in "iuf":
-                raise TypeError(f"{name}: expected real numbers, got {value.dtype}")
-            value = np.atleast_1d(value)
-            value = value if value.dtype.kind == "f" else value.astype(float)
-            if value.ndim != 1 or np.isnan(value).any():
-                raise ModelError(f"{name}: expected a vector without NaN, got {given!r}")
-            values[name] = value
-        low, high = values["lower"], values["upper"]
-        if low.shape != high.shape:
-            raise ModelError(f"upper: expected shape {low.shape} as lower, got {high.shape}")
-        if np.any(low > high) or np.any(low == np.inf) or np.any(high == -np.inf):
-            raise ModelError(f"upper: expected at least lower = {low}, got {high}")
-        return cls(jnp.asarray(low), jnp.asarray(high))
-
-    @property
-    def middle(self) -> Float[Array, "*batch controls"]:
-        """Half way between the limits; where one is infinite, the allowed value nearest zero."""
-        bounded = jnp.isfinite(self.lower) & jnp.isfinite(self.upper)
-        low, high = jnp.where(bounded, self.lower, 0), jnp.where(bounded, self.upper, 0)
-        return self.clip(low / 2 + high / 2)
-
-    def within(self, dtype: DTypeLike) -> Limits:
-        """The same limits in another dtype, rounded inwards."""
-        lower, upper = jnp.asarray(self.lower), jnp.asarray(self.upper)
-        low, high = lower.astype(dtype), upper.astype(dtype)
-        low = jnp.where(low < lower, jnp.nextafter(low, jnp.full_like(low, jnp.inf)), low)
-        high = jnp.where(high > upper, jnp.nextafter(high, jnp.full_like(high, -jnp.inf)), high)
-        return Limits(low, high)
-
-    def clip(self, control: Float[Array, "*batch controls"]) -> Float[Array, "*batch controls"]:
-        """Put a finite control inside the limits, bit for bit; NaN limits are no limits."""
-        control, low, high = jnp.broadcast_arrays(control, self.lower, self.upper)
-        return inside(control, low, high)
+    fitting = []
+    for states in range(1, LONGEST_SEARCHED + 1):
+        try:
+            rows = _shape(g, states)
+            if len(rows) == 2 and rows[0] == states and _shape(f, states) == (states,):
+                fitting.append(states)
+        except _REFUSALS:
+            continue
+        if len(fitting) > 1:
+            raise ModelError(
+                f"states: expected to be given, since f and g fit a state of {fitting[0]} "
+                f"and of {fitting[1]} numbers"
+            )
+    if not fitting:
+        raise ModelError(
+            f"states: expected to be given, or f and g to answer in shapes [states] and "
+            f"[states, controls] for some length up to {LONGEST_SEARCHED}"
+        )
+    return fitting[0]

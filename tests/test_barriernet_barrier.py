@@ -184,9 +184,9 @@ def test_positive_is_positive():
 
 
 def test_parts_that_do_not_fit_are_named():
-    with pytest.raises(ModelError, match="drift"):
+    with pytest.raises(ModelError, match="f:"):
         ControlAffineSystem(lambda x: x[:1], lambda x: jnp.ones((2, 1)), 2, 1)
-    with pytest.raises(ModelError, match="control_matrix"):
+    with pytest.raises(ModelError, match="g:"):
         ControlAffineSystem(lambda x: x, lambda x: jnp.ones((1, 2)), 2, 1)
     with pytest.raises(ModelError, match="controls"):
         ControlAffineSystem(lambda x: x, lambda x: jnp.ones((2, 0)), 2, 0)
