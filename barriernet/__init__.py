@@ -38,3 +38,5 @@ from barriernet.qp import describe as describe
 from barriernet.qp import solve_qp as solve_qp
 from barriernet.sampled import SampledData as SampledData
 from barriernet.system import ControlAffineSystem as ControlAffineSystem
+from barriernet.wrap import FilteredPolicy as FilteredPolicy
+from barriernet.wrap import filtered_policy as filtered_policy

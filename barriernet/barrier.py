@@ -86,13 +86,15 @@ class Barrier:
         """The gains of a call that brings none."""
         return (1.0,) * self.gain_count if self.gains is None else self.gains
 
-    def on(self, system: ControlAffineSystem) -> Barrier:
+    def on(self, system: object) -> Barrier:
         """This barrier with its relative degree, found if it was not given.
 
         Raises:
-            ModelError: it cannot be told (see `find_relative_degree`), or the gains are not that
-                many.
+            ModelError: the system is not control-affine, the degree cannot be found (see
+                `find_relative_degree`), or the gains are not that many.
         """
+        if not isinstance(system, ControlAffineSystem):
+            raise ModelError(f"system: expected ControlAffineSystem, got {type(system).__name__}")
         if self.relative_degree is not None:
             return self
         degree = find_relative_degree(system, self.h, time_varying=self.time_varying)

@@ -86,7 +86,7 @@ class Certificate:
         rows = f"{int(np.sum(self.active))} of {np.size(self.margins)} rows active"
         why = describe(self.outcome)
         if int(self.cause):
-            why = f"{why}: {_CAUSES[Cause(int(self.cause))]}"
+            why = f"{why}; namely, {_CAUSES[Cause(int(self.cause))]}"
         if self.replaced:
             return f"fallback in place of the wish; {why}"
         if bool(self.certified):

@@ -56,10 +56,11 @@ class DiscreteSystem:
             raise ModelError(f"step: expected shape ({self.states},), got {got}")
 
     def next(
-        self, state: Float[Array, " states"], control: Float[Array, " controls"]
+        self, state: Float[FloatArray, " states"], control: Float[FloatArray, " controls"]
     ) -> Float[Array, " states"]:
         """The state one step on, in the dtype of the state."""
-        return jnp.asarray(self.step(state, control), state.dtype)
+        x = jnp.asarray(state)
+        return jnp.asarray(self.step(x, jnp.asarray(control)), x.dtype)
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ class DiscreteBarrier:
         """The decays of a call that brings none."""
         return (0.5,) * self.relative_degree if self.decays is None else self.decays
 
-    def on(self, system: DiscreteSystem) -> DiscreteBarrier:
+    def on(self, system: object) -> DiscreteBarrier:
         """Itself.
 
         Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -56,6 +57,8 @@ def filter_control(
     return over_batch(_filter_one, names, ranks, values)
 
 
+# Compiled on its own, for those who call it outside jit.
+@jax.jit
 def _filter_one(
     wish: Array,
     A: Array,

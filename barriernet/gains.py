@@ -52,7 +52,7 @@ class LearnableGains(nnx.Module):
         self.raw = nnx.Param(jnp.asarray(above + np.log(-np.expm1(-above))))
         self.least = least
 
-    def __call__(self, observation: Array | None = None) -> Float[Array, " total"]:
+    def __call__(self, observation: object = None) -> Float[Array, " total"]:
         """The gains, whatever is observed [1/s]."""
         del observation
         return positive(self.raw[...], self.least)

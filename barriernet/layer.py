@@ -125,7 +125,7 @@ class BarrierNet(nnx.Module):
         *,
         weight: float | Float[FloatArray, " K"] = float("inf"),
         cost: Float[FloatArray, "controls controls"] | None = None,
-        gains: Callable[[Array], Array] | bool = False,
+        gains: Callable[..., Array] | bool = False,
     ) -> None:
         """Join a system, its barriers and its limits.
 
@@ -169,7 +169,7 @@ class BarrierNet(nnx.Module):
         fallback: Float[FloatArray, "*#batch controls"] | None = None,
         *,
         time: Float[FloatArray, "*#batch"] | float = 0.0,
-        observation: Array | None = None,
+        observation: object = None,
     ) -> tuple[Float[Array, "*batch controls"], Certificate]:
         """Filter a wish at a state, or many with leading axes.
 

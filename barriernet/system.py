@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from barriernet._qp.problem import FloatArray
 from barriernet.disturbance import Disturbance
 from barriernet.errors import ModelError as ModelError
 from barriernet.limits import Limits as Limits
@@ -73,19 +74,23 @@ class ControlAffineSystem:
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
-    def drift(self, state: Float[Array, " states"]) -> Float[Array, " states"]:
+    def drift(self, state: Float[FloatArray, " states"]) -> Float[Array, " states"]:
         """Rate without control, f(x), in the dtype of the state."""
-        return jnp.asarray(self.f(state), state.dtype)
+        x = jnp.asarray(state)
+        return jnp.asarray(self.f(x), x.dtype)
 
-    def control_matrix(self, state: Float[Array, " states"]) -> Float[Array, "states controls"]:
+    def control_matrix(
+        self, state: Float[FloatArray, " states"]
+    ) -> Float[Array, "states controls"]:
         """What each control adds to the rate, g(x), in the dtype of the state."""
-        return jnp.asarray(self.g(state), state.dtype)
+        x = jnp.asarray(state)
+        return jnp.asarray(self.g(x), x.dtype)
 
     def rate(
-        self, state: Float[Array, " states"], control: Float[Array, " controls"]
+        self, state: Float[FloatArray, " states"], control: Float[FloatArray, " controls"]
     ) -> Float[Array, " states"]:
         """Rate of change of the state, undisturbed."""
-        return self.drift(state) + self.control_matrix(state) @ control
+        return self.drift(state) + self.control_matrix(state) @ jnp.asarray(control)
 
 
 def _shape(function: StateFunction, states: int) -> tuple[int, ...]:
