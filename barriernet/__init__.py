@@ -18,7 +18,7 @@ from barriernet.curvature import largest_curvature as largest_curvature
 from barriernet.degree import MixedDegreeError as MixedDegreeError
 from barriernet.degree import find_relative_degree as find_relative_degree
 from barriernet.discrete import DiscreteBarrier as DiscreteBarrier
-from barriernet.discrete import DiscreteSystem as DiscreteSystem
+from barriernet.discrete_system import DiscreteSystem as DiscreteSystem
 from barriernet.disturbance import Disturbance as Disturbance
 from barriernet.disturbance import safety_depth as safety_depth
 from barriernet.errors import ModelError as ModelError
@@ -29,8 +29,8 @@ from barriernet.gains import positive as positive
 from barriernet.joint import chain_values as chain_values
 from barriernet.joint import join_barriers as join_barriers
 from barriernet.layer import BarrierNet as BarrierNet
-from barriernet.layer import safe_control as safe_control
 from barriernet.limits import Limits as Limits
+from barriernet.pure import safe_control as safe_control
 from barriernet.qp import QP as QP
 from barriernet.qp import Outcome as Outcome
 from barriernet.qp import Solution as Solution

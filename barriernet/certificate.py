@@ -84,7 +84,7 @@ class Certificate:
             raise ValueError(f"certificate: expected one, got a batch {np.shape(self.outcome)}")
         worst = float(np.min(self.margins, initial=np.inf))
         rows = f"{int(np.sum(self.active))} of {np.size(self.margins)} rows active"
-        why = describe(self.outcome)
+        why = describe(int(self.outcome))
         if int(self.cause):
             why = f"{why}; namely, {_CAUSES[Cause(int(self.cause))]}"
         if self.replaced:

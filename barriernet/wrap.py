@@ -48,7 +48,7 @@ class FilteredPolicy:
         graph, self._parts = nnx.split(layer)
 
         def run(
-            parts: nnx.State,
+            parts: Any,  # noqa: ANN401 - the arrays of the layer
             state: jax.Array,
             wish: jax.Array,
             time: jax.Array,

@@ -11,7 +11,7 @@ import numpy as np
 
 from barriernet import ControlAffineSystem, Limits, filter_control, join_barriers
 
-FLIGHTS, ROWS, CONTROLS = 16, 2, 2
+FLIGHTS, ROWS, CONTROLS = 16, 3, 2
 
 filter_all = jax.jit(filter_control)
 

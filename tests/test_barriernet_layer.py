@@ -10,6 +10,7 @@ import pytest
 from barriernet import (
     Barrier,
     BarrierNet,
+    Cause,
     Certificate,
     ControlAffineSystem,
     Limits,
@@ -90,13 +91,14 @@ def test_faults_end_in_the_fallback_never_in_the_wish(bad):
     gains, fallback = np.ones((BATCH, 4)), rng.normal(size=(BATCH, 2)) * 10
     fallback[::3, 0] = np.nan
     expected = np.where(np.isnan(fallback), 0, np.clip(fallback, -4, 4))
-    for broken in range(3):
+    for broken, cause in enumerate((Cause.STATE, Cause.WISH, Cause.GAINS)):
         state, wish = batch(rng)
         parts = [state, wish, gains.copy()]
         parts[broken][:, 0] = bad
         control, certificate = filter_with_gains(*parts, fallback)
         np.testing.assert_array_equal(control, expected)
         assert np.all(np.asarray(certificate.outcome) == Outcome.NONFINITE)
+        assert np.all(np.asarray(certificate.cause) == cause)
         assert np.all(certificate.replaced) and not np.any(certificate.certified)
 
 
@@ -114,6 +116,7 @@ def test_a_place_where_the_barrier_has_no_slope_ends_in_the_fallback():
     control, certificate = filter_batch(state, np.ones((BATCH, 2)))
     np.testing.assert_array_equal(control, 0)
     assert np.all(certificate.replaced)
+    assert np.all(np.asarray(certificate.cause) == Cause.ROWS)
 
 
 def test_random_bits_never_leave_the_limits():
@@ -225,3 +228,57 @@ def test_certificates_speak_one_at_a_time():
         certificates.sentence()
     one = jax.tree.map(lambda part: part[0], certificates)
     assert isinstance(one, Certificate) and one.sentence()
+
+
+def certificate(**parts):
+    """One that is certified, but for some parts."""
+    whole = {
+        "outcome": np.int32(Outcome.SOLVED),
+        "replaced": np.bool_(False),
+        "margins": np.array([0.5, 0.0]),
+        "holds": np.bool_(True),
+        "correction": np.float64(0.25),
+        "active": np.array([False, True]),
+        "slack": np.float64(0.0),
+        "residual": np.float64(1e-12),
+        "cause": np.int32(Cause.NONE),
+    }
+    return Certificate(**{**whole, **parts})
+
+
+def test_every_outcome_and_every_cause_has_its_sentence():
+    said = {certificate().sentence()}
+    assert said == {"certified: changed by 0.25; 1 of 2 rows active; 0 to spare"}
+    for outcome in Outcome:
+        for cause in Cause if outcome == Outcome.NONFINITE else (Cause.NONE,):
+            one = certificate(
+                outcome=np.int32(outcome), cause=np.int32(cause), replaced=np.bool_(True)
+            )
+            assert not one.certified and outcome.name.lower() in one.sentence()
+            assert one.sentence().startswith("fallback")
+            said.add(one.sentence())
+    assert len(said) == 1 + len(Outcome) - 1 + len(Cause)
+    short = certificate(holds=np.bool_(False), margins=np.array([-0.125, 1.0]))
+    assert short.sentence().startswith("not certified: a row is short by 0.125")
+
+
+def test_a_summary_counts_all_of_a_batch():
+    state, wish = batch(np.random.default_rng(8))
+    state[:10, 2], wish[10:25, 0] = np.nan, np.inf
+    _, certificates = filter_batch(state, wish)
+    summary = jax.jit(lambda certificates: certificates.summary())(certificates)
+    outcomes, causes = np.asarray(certificates.outcome), np.asarray(certificates.cause)
+    np.testing.assert_array_equal(summary.outcomes, [np.sum(outcomes == o) for o in Outcome])
+    np.testing.assert_array_equal(summary.causes, [np.sum(causes == c) for c in Cause])
+    assert int(summary.causes[Cause.STATE]) == 10 and int(summary.causes[Cause.WISH]) == 15
+    assert int(summary.count) == BATCH == int(np.sum(summary.outcomes))
+    assert int(summary.certified) == np.sum(certificates.certified)
+    assert int(summary.replaced) == np.sum(certificates.replaced)
+    sound = jax.tree.map(lambda part: part[25:], certificates).summary()
+    assert sound.worst_margin == np.min(certificates.margins[25:])
+    assert sound.largest_correction == np.max(certificates.correction[25:])
+    assert sound.largest_residual == np.max(certificates.residual[25:])
+    said = summary.sentence()
+    assert f"of {BATCH} certified" in said and "25 nonfinite" in said
+    nothing = jax.tree.map(lambda part: part[:0], certificates).summary()
+    assert int(nothing.count) == 0 and "none asked" in nothing.sentence()

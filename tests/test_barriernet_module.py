@@ -1,0 +1,189 @@
+"""BarrierNet as a flax module: its own gains, leading axes, and a policy trained through it."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from barrier_rig import FLIGHTS, dense_motion, double_integrator, filter_all, rows_of
+from flax import nnx
+
+from barriernet import (
+    Barrier,
+    BarrierNet,
+    GainNetwork,
+    LearnableGains,
+    Limits,
+    ModelError,
+    filtered_policy,
+    positive,
+    safe_control,
+)
+from barriernet.batch import over_batch
+
+SYSTEM, LIMITS = double_integrator(), Limits.between([-9.0, -9.0], [9.0, 9.0])
+BARRIERS = (Barrier(lambda x: 1 - x[0], 2, (1.0, 1.0)), Barrier(lambda x: 9 - x[3], 1))
+
+
+def layer(**more):
+    return BarrierNet(SYSTEM, BARRIERS, LIMITS, **more)
+
+
+# Gains.
+
+
+def test_only_gains_that_are_asked_for_are_parameters():
+    assert not jax.tree.leaves(nnx.state(layer(), nnx.Param))
+    assert [leaf.shape for leaf in jax.tree.leaves(nnx.state(layer(gains=True), nnx.Param))] == [
+        (3,)
+    ]
+    network = GainNetwork(nnx.Linear(5, 3, rngs=nnx.Rngs(0)))
+    shapes = {leaf.shape for leaf in jax.tree.leaves(nnx.state(layer(gains=network), nnx.Param))}
+    assert shapes == {(3,), (5, 3)}
+
+
+def test_gains_start_where_they_are_told_and_stay_positive():
+    start = (1e-2, 1.0, 300.0)
+    gains = LearnableGains(start)
+    np.testing.assert_allclose(gains(), start, rtol=1e-12)
+    gains.raw[...] = jnp.array([-1e9, 0.0, 1e9])
+    assert np.all((gains() >= 1e-3) & np.isfinite(gains()))
+    network = GainNetwork(lambda x: 50 * x, least=0.1)
+    raw = np.array([[-1.0, 0.0, 2.0]])
+    np.testing.assert_array_equal(network(raw), positive(50 * jnp.asarray(raw), 0.1))
+    for bad in ((1e-4,), (np.nan,), (np.inf,)):
+        with pytest.raises(ModelError, match="start"):
+            LearnableGains(bad)
+    with pytest.raises(ModelError, match="least"):
+        LearnableGains((1.0,), least=0.0)
+    with pytest.raises(ModelError, match="least"):
+        GainNetwork(lambda x: x, least=0.0)
+
+
+# Leading axes.
+
+
+def test_leading_axes_broadcast_and_come_back():
+    def one(a, b, c):
+        assert a.shape == (2,) and b.shape == () and c is None
+        return {"sum": a + b, "size": jnp.sum(a)}
+
+    a, b = np.arange(24.0).reshape(3, 4, 2), np.arange(4.0)
+    found = over_batch(one, "abc", (1, 0, 1), (jnp.asarray(a), jnp.asarray(b), None))
+    np.testing.assert_array_equal(found["sum"], a + b[:, None])
+    np.testing.assert_array_equal(found["size"], a.sum(-1))
+    empty = over_batch(one, "abc", (1, 0, 1), (jnp.zeros((0, 5, 2)), jnp.zeros(()), None))
+    assert empty["sum"].shape == (0, 5, 2)
+    with pytest.raises(ModelError, match="batch"):
+        over_batch(one, "abc", (1, 0, 1), (jnp.zeros((3, 2)), jnp.zeros(4), None))
+    with pytest.raises(ModelError, match="a: expected"):
+        over_batch(one, "abc", (1, 0, 1), (jnp.zeros(()), jnp.zeros(4), None))
+
+
+def test_a_batch_is_its_members():
+    """States [4, 4], one wish a row: the layer and the pure function, against rows and filter."""
+    generator = np.random.default_rng(0)
+    states = generator.normal(size=(4, 4, 4)) * [0.3, 1, 1, 1]
+    wishes = generator.normal(size=(4, 1, 2)) * 4
+    run = jax.jit(partial(safe_control, SYSTEM, BARRIERS, LIMITS))
+    control, certificate = run(states, wishes)
+    assert control.shape == (4, 4, 2) and certificate.margins.shape == (4, 4, 2)
+    flat = np.broadcast_to(wishes, (4, 4, 2)).reshape(FLIGHTS, 2)
+    rows = rows_of(SYSTEM, BARRIERS)(states.reshape(FLIGHTS, 4), 0.0, flat)
+    expected, one_by_one = filter_all(flat, *rows, LIMITS)
+    np.testing.assert_allclose(control.reshape(FLIGHTS, 2), expected, rtol=1e-12, atol=1e-12)
+    np.testing.assert_array_equal(np.ravel(certificate.certified), one_by_one.certified)
+    assert 0 < np.sum(certificate.active) < certificate.active.size
+
+
+def test_parts_that_do_not_fit_are_named():
+    net = layer()
+    with pytest.raises(ModelError, match="wish"):
+        net(np.zeros(4), np.zeros(3))
+    with pytest.raises(ModelError, match="fallback"):
+        net(np.zeros(4), np.zeros(2), None, np.zeros(3))
+
+
+# Training.
+
+TRUE = np.array([2.0, 3.0])
+GOAL = np.array([2.0, 0.5])
+
+
+def demonstrated(x):
+    """A spring to a goal behind the wall, moved to the half-space of the true gains in numpy."""
+    wish = 1.5 * (GOAL - x[:, :2]) - x[:, 2:]
+    most = -TRUE.sum() * x[:, 2] + TRUE.prod() * (1 - x[:, 0])
+    return np.stack([np.minimum(wish[:, 0], most), wish[:, 1]], axis=1)
+
+
+class Guarded(nnx.Module):
+    """A plain network with the layer behind it."""
+
+    def __init__(self, rngs):
+        self.hidden = nnx.Linear(4, 16, rngs=rngs)
+        self.last = nnx.Linear(16, 2, rngs=rngs)
+        self.layer = layer(gains=True)
+
+    def wish(self, x):
+        return self.last(nnx.tanh(self.hidden(jnp.asarray(x))))
+
+    def __call__(self, x):
+        return self.layer(x, self.wish(x))
+
+
+def test_a_plain_network_is_trained_through_the_layer():
+    states = np.random.default_rng(1).uniform([-0.5, -0.5, 0, -1], [0.9, 1, 0.8, 1], (64, 4))
+    shown = demonstrated(states)
+    graph, parameters, rest = nnx.split(Guarded(nnx.Rngs(0)), nnx.Param, ...)
+
+    @jax.jit
+    def slope(parameters):
+        def loss(parameters):
+            control, certificate = nnx.merge(graph, parameters, rest)(states)
+            return jnp.mean((control - shown) ** 2), certificate.summary()
+
+        return jax.value_and_grad(loss, has_aux=True)(parameters)
+
+    descent = optax.adam(0.02)
+    memory, losses = descent.init(parameters), []
+    for _ in range(250):
+        (loss, summary), gradient = slope(parameters)
+        step, memory = descent.update(gradient, memory)
+        parameters = optax.apply_updates(parameters, step)
+        losses.append(float(loss))
+    assert losses[-1] < 0.02 * losses[0]
+    assert int(summary.certified) == 64 and int(summary.replaced) == 0
+
+    # The layer's own gains: their slope, and where they went.
+    (_, _), gradient = slope(parameters)
+    raw, differences = parameters["layer"]["gains"]["raw"][...], []
+    for shift in 1e-5 * np.eye(3):
+        ends = []
+        for sign in (1, -1):
+            parameters["layer"]["gains"]["raw"][...] = raw + sign * shift
+            ends.append(slope(parameters)[0][0])
+        differences.append((ends[0] - ends[1]) / 2e-5)
+    parameters["layer"]["gains"]["raw"][...] = raw
+    found = gradient["layer"]["gains"]["raw"][...]
+    np.testing.assert_allclose(found, differences, rtol=1e-5, atol=1e-9)
+    model = nnx.merge(graph, parameters, rest)
+    learnt = model.layer.gains()[:2]
+    assert np.abs(learnt.sum() - TRUE.sum()) < 0.3 and np.abs(learnt.prod() - TRUE.prod()) < 0.5
+
+    # In closed loop: the network alone goes through the wall.
+    move = dense_motion(SYSTEM, 0.02, 2)
+    guarded, alone = filtered_policy(jax.jit(model.wish), model.layer), jax.jit(model.wish)
+    ends = {}
+    for name, pilot in (("guarded", lambda x: guarded(x)[0]), ("alone", alone)):
+        state = states[:FLIGHTS] * [1, 1, 0, 0]
+        lowest = np.full(FLIGHTS, np.inf)
+        for _ in range(200):
+            state = np.asarray(move(state, pilot(state), 0.0))[:, -1]
+            lowest = np.minimum(lowest, 1 - state[:, 0])
+        ends[name] = lowest
+    assert np.all(ends["guarded"] >= -1e-3) and np.all(ends["alone"] < -0.1)
