@@ -5,6 +5,8 @@ Every loop pads its rows and controls to the same shape, so that the filter comp
 
 from __future__ import annotations
 
+from functools import cache
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -81,6 +83,7 @@ def rows_of(system, barriers, limits=None):
     return jax.jit(jax.vmap(one, in_axes=(0, None, 0)))
 
 
+@cache  # A flight and its negative control move alike.
 def dense_motion(system, tick, substeps, push=None):
     """Compiled: exact enough motion over a tick under a held control, all its substeps.
 

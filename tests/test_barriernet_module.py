@@ -15,6 +15,8 @@ from flax import nnx
 from barriernet import (
     Barrier,
     BarrierNet,
+    DiscreteBarrier,
+    DiscreteSystem,
     GainNetwork,
     LearnableGains,
     Limits,
@@ -85,19 +87,28 @@ def test_leading_axes_broadcast_and_come_back():
 
 
 def test_a_batch_is_its_members():
-    """States [4, 4], one wish a row: the layer and the pure function, against rows and filter."""
+    """States [4, 4], one wish a row, steps whose rows need wish and limits: rows and filter."""
     generator = np.random.default_rng(0)
-    states = generator.normal(size=(4, 4, 4)) * [0.3, 1, 1, 1]
+    system = DiscreteSystem(lambda x, u: x + 0.2 * u, 2, 2)
+    disc = DiscreteBarrier(lambda x: 1 - x @ x, 1, (0.5,), concavity=0.08)
+    wall = DiscreteBarrier(lambda x: 0.3 - x[0], 1, (0.5,))
+    states = generator.uniform(-0.2, 0.2, (4, 4, 2))
     wishes = generator.normal(size=(4, 1, 2)) * 4
-    run = jax.jit(partial(safe_control, SYSTEM, BARRIERS, LIMITS))
+    limits = Limits.between([-2.0, -2.0], [2.0, 2.0])
+    run = jax.jit(partial(safe_control, system, (disc, wall), limits))
     control, certificate = run(states, wishes)
     assert control.shape == (4, 4, 2) and certificate.margins.shape == (4, 4, 2)
-    flat = np.broadcast_to(wishes, (4, 4, 2)).reshape(FLIGHTS, 2)
-    rows = rows_of(SYSTEM, BARRIERS)(states.reshape(FLIGHTS, 4), 0.0, flat)
-    expected, one_by_one = filter_all(flat, *rows, LIMITS)
-    np.testing.assert_allclose(control.reshape(FLIGHTS, 2), expected, rtol=1e-12, atol=1e-12)
+    states, wishes = states.reshape(16, 2), np.broadcast_to(wishes, (4, 4, 2)).reshape(16, 2)
+    rows = rows_of(system, (disc, wall), limits)(states, 0.0, wishes)
+    expected, one_by_one = filter_all(wishes, *rows, limits)
+    np.testing.assert_allclose(control.reshape(16, 2), expected, rtol=1e-12, atol=1e-12)
     np.testing.assert_array_equal(np.ravel(certificate.certified), one_by_one.certified)
+    assert np.sum(certificate.certified) > 12
     assert 0 < np.sum(certificate.active) < certificate.active.size
+    kept = np.ravel(certificate.certified)
+    before, onward = states[kept], (states + 0.2 * np.asarray(expected))[kept]
+    assert np.all(0.3 - onward[:, 0] >= 0.5 * (0.3 - before[:, 0]) - 1e-9)
+    assert np.all(1 - np.sum(onward**2, 1) >= 0.5 * (1 - np.sum(before**2, 1)) - 1e-9)
 
 
 def test_parts_that_do_not_fit_are_named():
