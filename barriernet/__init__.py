@@ -3,6 +3,18 @@
 A barrier h(x) >= 0 becomes rows A u >= b on the control; `solve_qp` finds the control nearest a
 wish that meets them inside the limits, with exact derivatives; a `Certificate` says what is known
 about it. Any fault ends in a fallback inside the limits: never in NaN, never in the wish.
+
+    system = ControlAffineSystem(f, g)                    # dx/dt = f(x) + g(x) u
+    wall = Barrier(lambda x: 1 - x[0], gains=(2.0, 3.0))  # relative degree found
+    net = BarrierNet(system, [wall], Limits.between([-9, -9], [9, 9]))
+    control, certificate = jax.jit(net)(state, wish)      # one, or [*batch, ...]
+
+Barriers: `Barrier` of any relative degree, moving (`time_varying`), kept between samples too
+(`sampled`, `largest_curvature`), against a declared push (`Disturbance`, `safety_depth`);
+`DiscreteBarrier` for systems that move in steps; `all_of` and `any_of` for one function out of
+many. Gains that are learnt: `LearnableGains`, `GainNetwork`, `positive`. The layer: `BarrierNet`,
+the same as a pure function `safe_control`, `filter_control` for rows of one's own, and
+`filtered_policy` around somebody else's policy.
 """
 
 from barriernet.barrier import Barrier as Barrier

@@ -19,7 +19,7 @@ def filter_control(
     A: Float[FloatArray, "*#batch K columns"],
     b: Float[FloatArray, "*#batch rows"],
     limits: Limits,
-    weight: Float[FloatArray, "*#batch prices"] | float = float("inf"),
+    weight: float | Float[FloatArray, "*#batch prices"] | Float[FloatArray, ""] = float("inf"),
     cost: Float[FloatArray, "*#batch controls controls"] | None = None,
     fallback: Float[FloatArray, "*#batch controls"] | None = None,
 ) -> tuple[Float[Array, "*batch controls"], Certificate]:

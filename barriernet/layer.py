@@ -27,10 +27,15 @@ class BarrierNet(nnx.Module):
 
     Gains come from the barriers, from a module that the layer holds (whose parameters are then its
     own), or with every call (`barriernet.positive` of a network's outputs); derivatives flow back
-    to all of them, and to the wish.
+    to all of them, and to the wish. Put calls under `jax.jit`: outside it every barrier is
+    differentiated anew.
 
     Attributes:
+        system: whose controls are filtered.
         barriers: the barriers, their relative degrees found.
+        limits: of the control.
+        weight: price of squared slack of the rows.
+        cost: what "nearest" means, or None.
         gains: the module that gives the gains, or None.
     """
 
@@ -40,7 +45,7 @@ class BarrierNet(nnx.Module):
         barriers: Sequence[Constraint],
         limits: Limits,
         *,
-        weight: float | Float[FloatArray, " K"] = float("inf"),
+        weight: float | Float[FloatArray, " K"] | Float[FloatArray, ""] = float("inf"),
         cost: Float[FloatArray, "controls controls"] | None = None,
         gains: Callable[..., Array] | bool = False,
     ) -> None:
@@ -69,8 +74,9 @@ class BarrierNet(nnx.Module):
         self.system = nnx.static(system)
         self.barriers = nnx.static(tuple(barrier.on(system) for barrier in barriers))
         self.limits = nnx.data(limits)
-        # A number stays out of the layer's arrays, so that it is the same in every dtype.
-        self.weight = float(weight) if jnp.ndim(weight) == 0 else nnx.data(jnp.asarray(weight))
+        # A plain number stays out of the layer's arrays, so that it is the same in every dtype.
+        plain = isinstance(weight, int | float)
+        self.weight = float(weight) if plain else nnx.data(jnp.asarray(weight))
         self.cost = None if cost is None else nnx.data(jnp.asarray(cost))
         own = tuple(gain for barrier in self.barriers for gain in barrier.own_gains)
         self.gains = LearnableGains(own) if gains is True else gains or None

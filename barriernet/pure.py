@@ -27,7 +27,7 @@ def safe_control(
     fallback: Float[FloatArray, "*#batch instead"] | None = None,
     *,
     time: Float[FloatArray, "*#batch"] | float = 0.0,
-    weight: Float[FloatArray, " K"] | float = float("inf"),
+    weight: float | Float[FloatArray, " K"] | Float[FloatArray, ""] = float("inf"),
     cost: Float[FloatArray, "controls controls"] | None = None,
 ) -> tuple[Float[Array, "*batch controls"], Certificate]:
     """Filter a wish at a state: `BarrierNet` as a pure function.
