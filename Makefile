@@ -5,6 +5,7 @@ ARGS ?=
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+PEERS := .venv/.peers
 
 .PHONY: install fly test check verify bench lock
 
@@ -33,12 +34,19 @@ check: $(INSTALLED)
 verify: $(INSTALLED)
 	@$(BIN)/python scripts/verify.py $(ARGS)
 
+# Adds the peers to .venv, as far as they can be had; see scripts/install_peers.sh.
+$(PEERS): $(INSTALLED) requirements-bench.txt scripts/install_peers.sh
+	@sh scripts/install_peers.sh
+
 # Ours and its peers side by side.
-bench: $(INSTALLED)
+bench: $(PEERS)
 	@set -e; for script in scripts/bench_*.py; do echo "== $$script"; $(BIN)/python $$script $(ARGS); done
 
-# Writes the locked set anew from pyproject.toml, keeping the versions it already holds; needs uv.
+# Writes the locked sets anew from pyproject.toml, keeping the versions they already hold; needs
+# uv, and for the benches' peers torch's CPU build where uv looks for wheels (UV_FIND_LINKS).
+COMPILE := uv pip compile pyproject.toml --quiet --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock"
 lock:
-	@uv pip compile pyproject.toml --quiet --extra sim --extra dev --universal --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
-	  --custom-compile-command "make lock" --output-file requirements.txt
+	@$(COMPILE) --extra sim --extra dev --universal --output-file requirements.txt
+	@$(COMPILE) --extra bench --constraint requirements.txt \
+	  --python-platform x86_64-manylinux_2_28 --output-file requirements-bench.txt
