@@ -56,9 +56,11 @@ def away_from_points(points: Array, start: Array, along: Array) -> tuple[Array, 
     """
     share = share_of_segment(points, start, along)
     apart = start + share[..., None] * along - points
-    slant = dot(apart, along) / jnp.maximum(dot(along, along), SQUARE)
-    least, most = jnp.where(share >= 1, -jnp.inf, 0.0), jnp.where(share <= 0, jnp.inf, 0.0)
-    excess = slant - jnp.clip(slant, least, most)
     # A point on the segment itself: away from it means back to where the segment starts.
     backwards, _ = direction(start - points, jnp.zeros_like(points))
-    return *direction(apart - excess[..., None] * along, backwards), share
+    away, distance = direction(apart, backwards)
+    tangent = along / jnp.sqrt(jnp.maximum(dot(along, along), SQUARE))[..., None]
+    slant = dot(away, tangent)
+    least, most = jnp.where(share >= 1, -jnp.inf, 0.0), jnp.where(share <= 0, jnp.inf, 0.0)
+    excess = jnp.where(distance < EPSILON, 0, slant - jnp.clip(slant, least, most))
+    return away - excess[..., None] * tangent, distance, share

@@ -60,7 +60,7 @@ def path_barrier(
     centres: Float[Array, "*batch obstacles n"],
     radii: Float[Array, "*batch obstacles"],
 ) -> Float[Array, "*batch obstacles"]:
-    """h of each ball [m]: distance of its centre from the braking path, minus `radii`."""
+    """H of each ball [m]: distance of its centre from the braking path, minus `radii`."""
     along = motion.velocity * stopping_time(braking, motion)[..., None]
     _, distance, _ = away_from_points(centres, motion.point[..., None, :], along[..., None, :])
     return distance - radii
@@ -157,7 +157,8 @@ def _plane_rows(
     dt = braking.tick
     leaving = dot(normal, motion.velocity[..., None, :])
     after = _braked_time(braking, motion)[..., None]
-    room = leaving * (after - nearest) + rate[..., None] * dt * barrier
+    # Braking, it never comes nearer than its path is: a product below zero is rounding.
+    room = jnp.maximum(leaving * (after - nearest), 0) + rate[..., None] * dt * barrier
     stop = approach_row(braking, motion, normal, room, room / dt)
     bound = (-2 / dt * room - leaving) / dt
     return stop, (normal, bound, jnp.full_like(bound, dt * dt / 2))

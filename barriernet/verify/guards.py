@@ -1,0 +1,104 @@
+"""Safety filters for a body among balls, under one interface: one harness flies them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from barriernet.backup import AnchoredBraking, Motion, anchored_control
+from barriernet.barrier import Barrier
+from barriernet.qp import solve_qp
+from barriernet.system import ControlAffineSystem
+
+Memory: TypeAlias = Any
+Act: TypeAlias = Callable[[Memory, Motion, Array, Array, Array, Array], tuple[Memory, Array, Array]]
+"""From memory, motion, centres, radii, wish and rate to memory, control and the share of the
+answer that was sent (see `draw_back`)."""
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A safety filter.
+
+    Attributes:
+        name: in words.
+        start: from the motion at the start to the memory.
+        act: one tick.
+    """
+
+    name: str
+    start: Callable[[Motion], Memory]
+    act: Act
+
+
+def anchored(body: AnchoredBraking) -> Guard:
+    """The filter that is to be trusted."""
+
+    def act(
+        plan: Motion, motion: Motion, centres: Array, radii: Array, wish: Array, rate: Array
+    ) -> tuple[Motion, Array, Array]:
+        plan, control, report = anchored_control(body, plan, motion, centres, radii, wish, rate)
+        return plan, control, report.share
+
+    return Guard("anchored braking", lambda motion: motion, act)
+
+
+def without_anchor(body: AnchoredBraking) -> Guard:
+    """A planted fault: the same rows, but the plan starts anew from the body at every tick."""
+
+    def act(
+        blank: None, motion: Motion, centres: Array, radii: Array, wish: Array, rate: Array
+    ) -> tuple[None, Array, Array]:
+        _, control, report = anchored_control(body, motion, motion, centres, radii, wish, rate)
+        return blank, control, report.share
+
+    return Guard("without the anchor", lambda motion: None, act)
+
+
+def clipped_hocbf(body: AnchoredBraking, gains: tuple[float, float] = (1.0, 1.0)) -> Guard:
+    """What is common: HOCBF rows of relative degree two, a QP without limits, then clip.
+
+    A wish that is not finite is replaced by damping.
+    """
+    zero, eye = jnp.zeros((3, 3)), jnp.eye(3)
+    channels = jnp.concatenate([zero, eye])
+    system = ControlAffineSystem(
+        lambda x: jnp.concatenate([x[3:], jnp.zeros_like(x[3:])]), lambda x: channels, 6, 3
+    )
+    limit = jnp.asarray(body.limit)
+    free, hard = jnp.full(3, jnp.inf), jnp.full(8, jnp.inf)
+
+    def act(
+        blank: None, motion: Motion, centres: Array, radii: Array, wish: Array, rate: Array
+    ) -> tuple[None, Array, Array]:
+        state = jnp.concatenate([motion.point, motion.velocity])
+
+        def row(centre: Array, radius: Array) -> tuple[Array, Array]:
+            h = lambda x: jnp.sum((x[:3] - centre) ** 2) - radius**2  # noqa: E731
+            A, b = Barrier(h, 2, gains).rows(system, state)
+            return A[0], b[0]
+
+        A, b = jax.vmap(row)(centres, radii)
+        wish = jnp.where(jnp.all(jnp.isfinite(wish)), wish, -4 * motion.velocity)
+        answer = solve_qp(eye, -wish, A, b, -free, free, hard).x
+        return blank, jnp.clip(answer, -limit, limit), jnp.ones(())
+
+    return Guard(f"HOCBF {gains}, then clip", lambda motion: None, act)
+
+
+def unguarded(body: AnchoredBraking) -> Guard:
+    """No filter at all: the wish, clipped."""
+    limit = jnp.asarray(body.limit)
+
+    def act(
+        blank: None, motion: Motion, centres: Array, radii: Array, wish: Array, rate: Array
+    ) -> tuple[None, Array, Array]:
+        wish = jnp.where(jnp.isfinite(wish), wish, -4 * motion.velocity)
+        return blank, jnp.clip(wish, -limit, limit), jnp.ones(())
+
+    return Guard("no filter", lambda motion: None, act)
