@@ -17,11 +17,9 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
+from barriernet._qp.answer import NONE
 from barriernet._qp.dense import orthonormal
 from barriernet._qp.scaling import ScaledQP
-
-NONE = -1
-"""Index of no constraint."""
 
 
 @no_type_check

@@ -2,23 +2,18 @@
 
 Both functions return a triangular T that makes a basis orthonormal, so that every solve with the
 matrix behind it is a product or two. LAPACK calls cost more than the arithmetic at this size and
-run one by one under `vmap`; triangular solves unrolled into scalars take long to compile.
+run one by one under `vmap`; loops unrolled into scalars run faster and take long to compile.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-UNROLLED = 4
-"""Up to this size loops are unrolled: that runs faster, and compiles longer."""
-
 Pair: TypeAlias = tuple[Array, Array]
-Step: TypeAlias = int | Array
 
 
 def whiten(
@@ -36,12 +31,12 @@ def whiten(
     size = matrix.shape[0]
     smallest = 4 * size * float(jnp.finfo(matrix.dtype).eps)
 
-    def clear(j: Step, both: Pair) -> Pair:
+    def clear(j: Array, both: Pair) -> Pair:
         image, white = both
         ratio = _share_of_later(image @ white[j], j)
         return image - ratio * image[j], white - ratio * white[j]
 
-    image, white = _repeat(size, clear, (matrix, jnp.eye(size, dtype=matrix.dtype)))
+    image, white = jax.lax.fori_loop(0, size, clear, (matrix, jnp.eye(size, dtype=matrix.dtype)))
     square = jnp.sum(image * white, axis=1)
     # A NaN compares as False.
     positive = jnp.all(square > smallest * jnp.diagonal(matrix))
@@ -59,26 +54,18 @@ def orthonormal(rows: Float[Array, "r n"]) -> tuple[Float[Array, "n n"], Float[A
     """
     size = rows.shape[1]
 
-    def clear(j: Step, both: Pair) -> Pair:
+    def clear(j: Array, both: Pair) -> Pair:
         basis, white = both
         ratio = _share_of_later(basis @ basis[j], j)
         return basis - ratio * basis[j], white - ratio * white[j]
 
-    basis, white = _repeat(size, clear, (rows.T, jnp.eye(size, dtype=rows.dtype)))
+    basis, white = jax.lax.fori_loop(0, size, clear, (rows.T, jnp.eye(size, dtype=rows.dtype)))
     square = jnp.sum(basis * basis, axis=1)
     root = jnp.sqrt(jnp.where(square > 0, square, 1))[:, None]
     return (white / root).T, (basis / root).T
 
 
-def _repeat(count: int, step: Callable[[Step, Pair], Pair], both: Pair) -> Pair:
-    if count > UNROLLED:
-        return jax.lax.fori_loop(0, count, step, both)
-    for j in range(count):
-        both = step(j, both)
-    return both
-
-
-def _share_of_later(products: Float[Array, " n"], j: Step) -> Float[Array, "n 1"]:
+def _share_of_later(products: Float[Array, " n"], j: Array) -> Float[Array, "n 1"]:
     """How much of vector j the vectors after it hold, as a column."""
     later = (jnp.arange(products.shape[0]) > j) & (products[j] > 0)
     return jnp.where(later, products / jnp.where(products[j] > 0, products[j], 1), 0)[:, None]

@@ -1,16 +1,13 @@
-"""One differentiable step from the loop's answer to the exact one, and the optimality check.
+"""One step from the loop's answer to the exact one, and the optimality check.
 
 With the active set fixed, the conditions of optimality are linear in x and the multipliers, so one
-Newton step in residual form is exact for every value of the problem's numbers. Differentiating
-that step gives the implicit derivative of the answer by ordinary autodiff, to any order.
+Newton step in residual form is exact.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import no_type_check
 
-import jax
 import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float
@@ -63,17 +60,16 @@ class Conditions:
         )
 
     def solve(self, root: Float[Array, "n n"], right: Float[Array, " m"]) -> tuple[Array, ...]:
-        """The x, y and z that give `right`; a derivative costs one solve more.
+        """The x, y and z that give `right`.
 
         `root` is R with R'R = P. The rows are eliminated in factored form, so weights of any size
         cost no digits.
         """
-        fixed = jax.lax.stop_gradient(self)
-        springs = jnp.sqrt(1 / fixed.give)
-        white, basis = orthonormal(jnp.concatenate([root, fixed.A * springs[:, None]]))
+        springs = jnp.sqrt(1 / self.give)
+        white, basis = orthonormal(jnp.concatenate([root, self.A * springs[:, None]]))
         basis = basis[root.shape[0] :]
-        held = (fixed.normals @ white).T
-        inner, _ = orthonormal(jnp.concatenate([held, jnp.diag(fixed.idle)]))
+        held = (self.normals @ white).T
+        inner, _ = orthonormal(jnp.concatenate([held, jnp.diag(self.idle)]))
 
         def once(right: Float[Array, " m"]) -> Float[Array, " m"]:
             force, short, off = self._split(right)
@@ -84,17 +80,10 @@ class Conditions:
             y = springs * (basis @ pulled - stretched)
             return jnp.concatenate([white @ pulled, y, z])
 
-        def invert(
-            multiply: Callable[[Array], Array], right: Float[Array, " m"]
-        ) -> Float[Array, " m"]:
-            first = once(right)
-            if self.P.dtype == jnp.float64:
-                return first
-            return first + once(right - multiply(first))
-
-        return self._split(
-            jax.lax.custom_linear_solve(self.multiply, right, invert, symmetric=True)
-        )
+        first = once(right)
+        if self.P.dtype != jnp.float64:
+            first = first + once(right - self.multiply(first))
+        return self._split(first)
 
     def _split(self, vector: Float[Array, " m"]) -> tuple[Array, ...]:
         size, rows = self.A.shape[1], self.A.shape[0]

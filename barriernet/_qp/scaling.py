@@ -69,7 +69,7 @@ class ScaledQP:
 @no_type_check
 @struct.dataclass
 class Examination:
-    """What has to be known of a problem before it is touched; constants for derivatives.
+    """What has to be known of a problem before it is touched.
 
     Attributes:
         refused: `NONFINITE` or `INVALID` for what is no problem at all, else `SOLVED`.
@@ -146,7 +146,7 @@ def tamed(asked: QP, sound: Bool[Array, ""]) -> QP:
 
 
 def scaled(tame: QP, known: Examination) -> ScaledQP:
-    """Scale a sound problem; which scale is used makes no difference to its derivatives."""
+    """Scale a sound problem: rows of length one."""
     size, dtype = tame.q.shape[0], tame.q.dtype
     limit = largest_number(dtype)
     soft = jnp.isfinite(tame.weight)
