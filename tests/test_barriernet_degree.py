@@ -147,7 +147,8 @@ def test_a_wrong_degree_never_passes_in_silence():
 
     def judged(barrier):
         rows = rows_of(system, (barrier,))(state, 0.0, wish)
-        certificate = filter_all(wish, *rows, box)[1]
+        control, certificate = filter_all(wish, *rows, box)
+        np.testing.assert_array_equal(control, 0)  # the middle of the limits, not the wish
         assert np.all(certificate.replaced) and not np.any(certificate.certified)
         return jax.tree.map(lambda part: part[0], certificate), rows
 
