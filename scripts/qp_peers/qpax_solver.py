@@ -18,7 +18,10 @@ class Qpax(JaxPeer):
     """
 
     name = "qpax"
-    note = "calls itself converged in float64 only above 1.5e-8, its floor: runs to its limit"
+    note = (
+        "never calls itself converged below its floor of 1.5e-8, so that it runs to its limit; "
+        "its gradient for A is wrong (one term holds the multiplier squared)"
+    )
 
     def start(self) -> None:
         """Import qpax."""
