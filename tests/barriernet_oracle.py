@@ -1,4 +1,7 @@
-"""Independent judges of a quadratic program's answer: the rules themselves, Clarabel, cvxpy."""
+"""Independent judges of a quadratic program's answer.
+
+The rules themselves; Clarabel; cvxpy; and, exact to the last digits, least distance programming.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import cvxpy
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import sparse
+from scipy import optimize, sparse
 
 from barriernet import solve_qp
 
@@ -130,6 +133,43 @@ def clarabel_answer(problem):
         if str(found.status) == "PrimalInfeasible":
             return None
     raise AssertionError(f"the judge has no verdict: {found.status}")
+
+
+def exact_answer(problem):
+    """Least distance programming (Lawson and Hanson, 1974, ch. 23): x, or None if infeasible.
+
+    In terms of z = (R x + R^-T q, sqrt(weight) slack), R'R = P, the answer is the shortest z with
+    E z >= f, and that is what non-negative least squares leaves over. The active set is scipy's;
+    it is then taken as equalities and refined in extended precision.
+    """
+    P, q, A, b, lower, upper, weight = (np.asarray(part, float) for part in problem)
+    n, rows = q.shape[0], b.shape[0]
+    below, above = np.isfinite(lower), np.isfinite(upper)
+    inverse = np.linalg.inv(np.linalg.cholesky(P).T)
+    centre = -inverse @ inverse.T @ q
+    eye = np.eye(n)
+    normals = np.concatenate([A, eye[below], -eye[above]])
+    sides = np.concatenate([b, lower[below], -upper[above]]) - normals @ centre
+    gives = np.concatenate([np.diag(1 / np.sqrt(weight)), np.zeros((len(sides) - rows, rows))])
+    E = np.concatenate([normals @ inverse, gives], axis=1)
+    unit = 1 / np.maximum(np.linalg.norm(E, axis=1), 1e-300)
+    E, sides = E * unit[:, None], sides * unit
+    target = np.zeros(n + rows + 1)
+    target[-1] = 1
+    matrix = np.concatenate([E, sides[:, None]], axis=1).T
+    multipliers, _ = optimize.nnls(matrix, target, maxiter=50 * len(sides))
+    left = matrix @ multipliers - target
+    if np.linalg.norm(left) < 1e-9:
+        return None
+    active = multipliers > 0
+    compliance = np.concatenate([1 / weight, np.zeros(len(sides) - rows)])[active]
+    N, ends = normals[active], np.concatenate([b, lower[below], -upper[above]])[active]
+    conditions = np.block([[P, -N.T], [N, np.diag(compliance)]])
+    right, found = np.concatenate([-q, ends]), np.zeros(n + len(ends), np.longdouble)
+    for _ in range(4):
+        off = right.astype(np.longdouble) - conditions.astype(np.longdouble) @ found
+        found = found + np.linalg.solve(conditions, off.astype(float))
+    return found[:n].astype(float)
 
 
 @functools.cache

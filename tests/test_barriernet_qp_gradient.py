@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from barriernet_oracle import (
     BATCH,
-    clarabel_answer,
+    exact_answer,
     flat,
     pull_back,
     push_forward,
@@ -83,19 +83,45 @@ def test_derivatives_agree_with_differences_of_the_solver(name):
         assert error.max() <= 1e-6
 
 
-@pytest.mark.parametrize("name", INPUTS)
-def test_derivatives_agree_with_differences_of_another_solver(name):
-    def judge(*problem):
-        answers = [clarabel_answer(p) for p in zip(*(part[:20] for part in problem), strict=True)]
-        return np.array([np.full(4, np.nan) if x is None else x for x in answers])
+FEW = 40
 
-    change, step = direction(name), 1e-3
-    got = np.asarray(push_forward(batch(), change))[:20, X]
-    expected = differences(judge, change, step)
-    chosen = keeps_active_set(change, step)[:20]
-    assert chosen.sum() >= 10
-    scale = np.maximum(np.abs(expected[chosen]).max(axis=1, keepdims=True), 1)
-    assert np.max(np.abs(got - expected)[chosen] / scale) <= 1e-5
+
+def slope_along(change, weights, step):
+    """Derivative of weights'x along a change of the problem, by differences of another solver."""
+    values = {}
+    for k in (-2, -1, 1, 2):
+        moved = zip(
+            *(
+                part[:FEW] + k * step * move[:FEW]
+                for part, move in zip(batch(), change, strict=True)
+            ),
+            strict=True,
+        )
+        answers = [exact_answer(problem) for problem in moved]
+        values[k] = np.array(
+            [np.nan if x is None else w @ x for x, w in zip(answers, weights, strict=True)]
+        )
+    return (8 * (values[1] - values[-1]) - (values[2] - values[-2])) / (12 * step)
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_gradients_agree_with_differences_of_another_solver(name):
+    """Relative to the gradient's norm: 1e-7 is asked for."""
+    change, step = direction(name), 3e-4
+    weights = np.random.default_rng(12).normal(size=(BATCH, 4))
+    cotangent = np.concatenate([weights, np.zeros((BATCH, ALL - 4))], axis=1)
+    gradient = np.asarray(pull_back(batch(), cotangent)[INPUTS.index(name)])[:FEW]
+    along = change[INPUTS.index(name)][:FEW]
+    got = np.sum((gradient * along).reshape(FEW, -1), axis=1)
+    expected = slope_along(change, weights[:FEW], step)
+    size = np.linalg.norm(gradient.reshape(FEW, -1), axis=1)
+    reach = np.linalg.norm(along.reshape(FEW, -1), axis=1)
+    chosen = keeps_active_set(change, step)[:FEW] & (size > 1e-3)
+    size = size * reach
+    assert chosen.sum() >= FEW / 4
+    assert np.max(np.abs(got - expected)[chosen] / size[chosen]) <= 1e-7
+    # Negative control: a gradient off by a thousandth.
+    assert np.max(np.abs(1.001 * got - expected)[chosen] / size[chosen]) > 1e-6
 
 
 def test_reverse_mode_is_the_transpose_of_forward_mode():
@@ -146,3 +172,20 @@ def test_second_derivatives():
     second, first = jax.jit(jax.value_and_grad(slope))(weight)[::-1]
     np.testing.assert_allclose(first, 1 / 16, rtol=1e-12)
     np.testing.assert_allclose(second[0], -2 / 64, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["row", "bound"])
+def test_where_the_active_set_changes_derivatives_are_one_sided(kind):
+    """The wish lies exactly on a row, or on a bound: either side's derivative, never a third."""
+    one, far = np.ones(1), np.full(1, 9.0)
+    side = one if kind == "row" else -far
+    lower = -far if kind == "row" else one
+    weight = np.full(1, 3.0)
+
+    def x(wish, side, lower):
+        return solve_qp(one[:, None], -wish, one[:, None], side, lower, far, weight).x[0]
+
+    slopes = [g[0] for g in jax.jit(jax.grad(x, (0, 1, 2)))(one, side, lower)]
+    free = (1.0, 0.0, 0.0)
+    held = (0.25, 0.75, 0.0) if kind == "row" else (0.0, 0.0, 1.0)
+    assert min(np.max(np.abs(np.subtract(slopes, s))) for s in (free, held)) <= 1e-12

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
-from barriernet._qp.lanes import FEW, Lanes, gram, times
+from barriernet._qp.lanes import FEW, UNROLLED, Lanes, gram, times
 
 STIFFER = 1e2
 """Stiffness of hard constraints, in units of the stiffest soft row."""
@@ -120,11 +120,19 @@ def search(lanes: Springs, state: Search, most: int, spare: int = 0) -> Search:
 def minimum(matrix: Float[Array, "n n B"], slope: Float[Array, "n B"]) -> Float[Array, "n B"]:
     """Minimum of 1/2 x'matrix x + slope'x, by Gauss and Jordan."""
     table = jnp.concatenate([matrix, -slope[:, None]], axis=1)
-    for j in range(matrix.shape[0]):
-        here = (jnp.arange(matrix.shape[0]) == j)[:, None, None]
-        row = table[j, 1:] / table[j, 0]
-        table = jnp.where(here, row[None], table[:, 1:] - table[:, 0][:, None] * row[None])
-    return table[:, 0]
+    size, index = matrix.shape[0], jnp.arange(matrix.shape[0])[:, None, None]
+    if size <= UNROLLED:
+        # Spelled out, columns that are done with can be left out.
+        for j in range(size):
+            row = table[j, 1:] / table[j, 0]
+            table = jnp.where(index == j, row[None], table[:, 1:] - table[:, :1] * row[None])
+        return table[:, 0]
+
+    def clear(j: Array, table: Array) -> Array:
+        row = table[j] / table[j, j]
+        return jnp.where(index == j, row[None], table - table[:, j][:, None] * row[None])
+
+    return jax.lax.fori_loop(0, size, clear, table)[:, -1]
 
 
 def advance(lanes: Springs, state: Search) -> Search:

@@ -6,8 +6,10 @@ vector instructions; matrix routines on [lanes, n, n] would run lane by lane.
 
 from __future__ import annotations
 
-from typing import no_type_check
+from collections.abc import Callable
+from typing import TypeVar, no_type_check
 
+import jax
 import jax.numpy as jnp
 from flax import struct
 from jax.typing import DTypeLike
@@ -15,8 +17,12 @@ from jaxtyping import Array, Bool, Float
 
 from barriernet._qp.scaling import largest_number
 
+Carry = TypeVar("Carry")
+
 FEW = 4
 """Up to so many lanes the number of operations counts, not the arithmetic."""
+UNROLLED = 6
+"""Up to so many variables loops over them are spelled out: faster, and longer to compile."""
 
 
 @no_type_check  # At run time only: jax also fills pytrees with axes and placeholders.
@@ -58,11 +64,10 @@ def times(A: Float[Array, "n *rows B"], x: Float[Array, "n B"]) -> Float[Array, 
 def gram(A: Float[Array, "n K B"], weight: Float[Array, "K B"]) -> Float[Array, "n n B"]:
     """A' diag(weight) A.
 
-    On a CPU one reduction for each pair of variables is fastest, unless there are so few lanes that
-    the number of operations counts.
+    On a CPU one reduction for each pair of variables is fastest.
     """
     size = A.shape[0]
-    if A.shape[2] <= FEW:
+    if A.shape[2] <= FEW or size > UNROLLED:
         return jnp.sum(A[:, None] * (A * weight)[None], axis=2)
     entries = {
         (i, j): jnp.sum(A[i] * weight * A[j], axis=0) for i in range(size) for j in range(i, size)
@@ -96,10 +101,22 @@ def _convex(matrix: Float[Array, "n n B"]) -> Bool[Array, " B"]:
     """Whether elimination meets positive pivots only."""
     size = matrix.shape[0]
     least = 4 * size * float(jnp.finfo(matrix.dtype).eps)
-    table, good = matrix, jnp.ones(matrix.shape[2:], bool)
-    for j in range(size):
-        pivot = table[0, 0]
-        good &= pivot > least * matrix[j, j]
-        row = table[0, 1:] / jnp.where(pivot > 0, pivot, 1)
-        table = table[1:, 1:] - table[1:, :1] * row[None]
-    return good
+    index = jnp.arange(size)[:, None, None]
+
+    def eliminate(j: int | Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        table, good = carry
+        pivot = table[j, j]
+        row = table[j] / jnp.where(pivot > 0, pivot, 1)
+        below = jnp.where(index > j, table[:, j][:, None], 0)
+        return table - below * row[None], good & (pivot > least * matrix[j, j])
+
+    return for_each(size, eliminate, (matrix, jnp.ones(matrix.shape[2:], bool)))[1]
+
+
+def for_each(count: int, step: Callable[[int | Array, Carry], Carry], carry: Carry) -> Carry:
+    """A loop over variables, spelled out where they are few."""
+    if count > UNROLLED:
+        return jax.lax.fori_loop(0, count, step, carry)
+    for j in range(count):
+        carry = step(j, carry)
+    return carry

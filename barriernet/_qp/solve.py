@@ -54,7 +54,7 @@ def _solve_batch(asked: QP) -> Answer:
         return filled.reshape(pieces, size, *part.shape[1:])
 
     answer = jax.lax.map(_solve_piece, jax.tree.map(cut, asked))
-    return jax.tree.map(lambda part: part.reshape(-1, *part.shape[2:])[:count], answer)
+    return jax.tree.map(lambda part: part.reshape(size * pieces, *part.shape[2:])[:count], answer)
 
 
 def _solve_piece(asked: QP) -> Answer:
@@ -74,7 +74,8 @@ def _solve_batches(axis_size: int, in_batched: list[QP], asked: QP) -> tuple[Ans
         return part.reshape(axis_size * part.shape[1], *part.shape[2:])
 
     answer = _solve_batch(jax.tree.map(joined, asked, in_batched[0]))
-    answer = jax.tree.map(lambda part: part.reshape(axis_size, -1, *part.shape[1:]), answer)
+    count = asked.b.shape[-2] if in_batched[0].b else asked.b.shape[0]
+    answer = jax.tree.map(lambda part: part.reshape(axis_size, count, *part.shape[1:]), answer)
     return answer, jax.tree.map(lambda _: True, answer)
 
 

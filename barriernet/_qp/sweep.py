@@ -15,21 +15,21 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from barriernet._qp.lanes import for_each
+
 
 def sweep(
     tableau: Float[Array, "m m B"],
-    j: int,
+    j: int | Array,
     chosen: Bool[Array, " B"],
-    back: Bool[Array, " B"] | bool = False,
 ) -> Float[Array, "m m B"]:
-    """Sweep variable j of the chosen lanes; those that go `back` undo an earlier sweep of it."""
+    """Sweep variable j of the chosen lanes."""
     here = jnp.arange(tableau.shape[0]) == j
     inverse = 1 / jnp.where(chosen, tableau[j, j], 1)
     row, column = tableau[j] * inverse, tableau[:, j]
-    sign = jnp.where(back, -inverse, inverse)
     swept = tableau - column[:, None] * row[None]
-    swept = jnp.where(here[:, None, None], (tableau[j] * sign)[None], swept)
-    swept = jnp.where(here[None, :, None], (column * sign)[:, None], swept)
+    swept = jnp.where(here[:, None, None], row[None], swept)
+    swept = jnp.where(here[None, :, None], (column * inverse)[:, None], swept)
     swept = jnp.where((here[:, None] & here[None])[..., None], -inverse, swept)
     return jnp.where(chosen, swept, tableau)
 
@@ -37,12 +37,13 @@ def sweep(
 def sweep_all(
     tableau: Float[Array, "m m B"],
     chosen: Bool[Array, "n B"],
-    back: Bool[Array, "n B"] | None = None,
 ) -> Float[Array, "m m B"]:
     """Sweep every chosen variable, the first n of the tableau, in turn."""
-    for j in range(chosen.shape[0]):
-        tableau = sweep(tableau, j, chosen[j], False if back is None else back[j])
-    return tableau
+
+    def one(j: int | Array, tableau: Array) -> Array:
+        return sweep(tableau, j, chosen[j])
+
+    return for_each(chosen.shape[0], one, tableau)
 
 
 def read_off(
