@@ -12,6 +12,7 @@ from pathlib import Path
 import jax
 import tyro
 
+from barriernet.verify.answers import check_answers, check_bounds, check_verdicts
 from barriernet.verify.check import Check
 from barriernet.verify.flights import Campaign, check_flights
 from barriernet.verify.row_residuals import check_rows
@@ -19,11 +20,15 @@ from barriernet.verify.row_residuals import check_rows
 
 @dataclass(frozen=True)
 class VerifyBarrier:
-    """Check the barrier library: rows, closed-loop flights, and what must be seen to fail.
+    """Check the barrier library: answers, rows, closed-loop flights, what must be seen to fail.
 
     Exit code 0: every check passed. 1: one did not.
     """
 
+    answers: int = 100_000
+    """Adversarial problems whose answers' errors are bounded, and problems whose verdict is known."""
+    spoilt: int = 10_000_000
+    """Problems with everything wrong that can go wrong, for the bounds."""
     states: int = 1_000_000
     """Random safe states for the rows of each system."""
     episodes: int = 100_000
@@ -33,7 +38,7 @@ class VerifyBarrier:
     seed: int = 0
     """Of the episodes."""
     quick: bool = False
-    """20,000 states and 500 episodes of 15 s: some minutes."""
+    """20,000 answers, spoilt problems and states, and 500 episodes of 15 s: some minutes."""
     json: Path | None = None
     """Write the checks to this file too."""
 
@@ -60,6 +65,10 @@ def run_checks(config: VerifyBarrier) -> Iterator[Check]:
     states = 20_000 if config.quick else config.states
     episodes = 500 if config.quick else config.episodes
     seconds = 15.0 if config.quick else config.seconds
+    answers, spoilt = (20_000, 20_000) if config.quick else (config.answers, config.spoilt)
+    yield from check_answers(answers)
+    yield from check_verdicts(answers)
+    yield from check_bounds(spoilt)
     yield from check_rows(states)
     campaign = Campaign(episodes, max(episodes // 10, 200), seconds, config.seed)
     yield from check_flights(campaign, _tell)
