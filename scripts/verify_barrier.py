@@ -26,7 +26,7 @@ class VerifyBarrier:
     """
 
     answers: int = 100_000
-    """Adversarial problems whose answers' errors are bounded, and problems whose verdict is known."""
+    """Adversarial problems for the errors, and problems of known verdict."""
     spoilt: int = 10_000_000
     """Problems with everything wrong that can go wrong, for the bounds."""
     states: int = 1_000_000
