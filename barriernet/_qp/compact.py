@@ -60,7 +60,7 @@ def in_groups(
             return jnp.take(value, lanes, axis=-1, mode="clip")
 
         def put_back(old: Array, new: Array) -> Array:
-            return old.at[..., lanes].set(new, mode="drop", unique_indices=False)
+            return old.at[..., lanes].set(new, mode="drop")
 
         group = jax.tree.map(gathered, (given, state))
         return first + size, jax.tree.map(put_back, state, program(*group, there))
