@@ -17,6 +17,7 @@ from barriernet import (
     ModelError,
     Outcome,
     filter_control,
+    join_barriers,
     positive,
 )
 
@@ -43,6 +44,7 @@ def wall(*, weight=np.inf, limit=4.0):
 
 NET = wall()
 OWN_GAINS = np.array([2.0, 2.0, 1.0, 1.0])
+SOFT = np.full(2, 1e4)
 filter_rows = jax.jit(filter_control)
 filter_with_gains = jax.jit(jax.vmap(lambda s, w, g, f: NET(s, w, g, f)))
 
@@ -133,9 +135,9 @@ def test_random_bits_never_leave_the_limits():
 
 
 def test_soft_rows_give_way_to_limits_and_say_by_how_much():
-    net = wall(weight=1e4, limit=1.0)
-    state = jnp.array([0.9, 0.0, 3.0, 0.0])
-    control, certificate = jax.jit(net)(state, jnp.zeros(2))
+    net = wall(limit=1.0)
+    rows = jax.jit(lambda x: join_barriers(net.system, net.barriers, x))(np.array([0.9, 0, 3, 0]))
+    control, certificate = filter_rows(np.zeros(2), *rows, net.limits, SOFT, np.eye(2))
     assert control[0] == -1 and certificate.outcome == Outcome.SOLVED
     assert not certificate.certified
     np.testing.assert_allclose(certificate.slack, -certificate.margins.min(), rtol=1e-12)
@@ -153,12 +155,13 @@ def test_hard_rows_that_ask_for_too_much_end_in_the_fallback():
 
 def test_cost_says_what_nearest_means():
     """One row u1 + u2 >= 2 from the origin: the correction goes where it is cheap."""
-    A, b, limits = jnp.ones((1, 2)), jnp.full(1, 2.0), Limits.between([-9, -9], [9, 9])
-    control, certificate = filter_rows(jnp.zeros(2), A, b, limits, cost=jnp.eye(2))
+    A, b = np.array([[1.0, 1.0], [0.0, 0.0]]), np.array([2.0, -1.0])
+    limits, hard = Limits.between([-9, -9], [9, 9]), np.full(2, np.inf)
+    control, certificate = filter_rows(np.zeros(2), A, b, limits, hard, np.eye(2))
     np.testing.assert_allclose(control, [1, 1], rtol=1e-14)
     assert certificate.sentence().startswith("certified")
-    cost = jnp.diag(jnp.array([1.0, 3.0]))
-    control, _ = filter_rows(jnp.zeros(2), A, b, limits, cost=cost)
+    cost = np.diag([1.0, 3.0])
+    control, _ = filter_rows(np.zeros(2), A, b, limits, hard, cost)
     np.testing.assert_allclose(control, [1.5, 0.5], rtol=1e-14)
 
 

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from barrier_rig import FLIGHTS, dense_motion, double_integrator, filter_all, rows_of
+from barrier_rig import FLIGHTS, double_integrator, flown, lowest_along
 from flax import nnx
 
 from barriernet import (
     Barrier,
     BarrierNet,
-    DiscreteBarrier,
-    DiscreteSystem,
     GainNetwork,
     LearnableGains,
     Limits,
     ModelError,
-    filtered_policy,
     positive,
-    safe_control,
 )
 from barriernet.batch import over_batch
 
@@ -84,31 +78,6 @@ def test_leading_axes_broadcast_and_come_back():
         over_batch(one, "abc", (1, 0, 1), (jnp.zeros((3, 2)), jnp.zeros(4), None))
     with pytest.raises(ModelError, match="a: expected"):
         over_batch(one, "abc", (1, 0, 1), (jnp.zeros(()), jnp.zeros(4), None))
-
-
-def test_a_batch_is_its_members():
-    """States [4, 4], one wish a row, steps whose rows need wish and limits: rows and filter."""
-    generator = np.random.default_rng(0)
-    system = DiscreteSystem(lambda x, u: x + 0.2 * u, 2, 2)
-    disc = DiscreteBarrier(lambda x: 1 - x @ x, 1, (0.5,), concavity=0.08)
-    wall = DiscreteBarrier(lambda x: 0.3 - x[0], 1, (0.5,))
-    states = generator.uniform(-0.2, 0.2, (4, 4, 2))
-    wishes = generator.normal(size=(4, 1, 2)) * 4
-    limits = Limits.between([-2.0, -2.0], [2.0, 2.0])
-    run = jax.jit(partial(safe_control, system, (disc, wall), limits))
-    control, certificate = run(states, wishes)
-    assert control.shape == (4, 4, 2) and certificate.margins.shape == (4, 4, 2)
-    states, wishes = states.reshape(16, 2), np.broadcast_to(wishes, (4, 4, 2)).reshape(16, 2)
-    rows = rows_of(system, (disc, wall), limits)(states, 0.0, wishes)
-    expected, one_by_one = filter_all(wishes, *rows, limits)
-    np.testing.assert_allclose(control.reshape(16, 2), expected, rtol=1e-12, atol=1e-12)
-    np.testing.assert_array_equal(np.ravel(certificate.certified), one_by_one.certified)
-    assert np.sum(certificate.certified) > 12
-    assert 0 < np.sum(certificate.active) < certificate.active.size
-    kept = np.ravel(certificate.certified)
-    before, onward = states[kept], (states + 0.2 * np.asarray(expected))[kept]
-    assert np.all(0.3 - onward[:, 0] >= 0.5 * (0.3 - before[:, 0]) - 1e-9)
-    assert np.all(1 - np.sum(onward**2, 1) >= 0.5 * (1 - np.sum(before**2, 1)) - 1e-9)
 
 
 def test_parts_that_do_not_fit_are_named():
@@ -187,14 +156,15 @@ def test_a_plain_network_is_trained_through_the_layer():
     assert np.abs(learnt.sum() - TRUE.sum()) < 0.3 and np.abs(learnt.prod() - TRUE.prod()) < 0.5
 
     # In closed loop: the network alone goes through the wall.
-    move = dense_motion(SYSTEM, 0.02, 2)
-    guarded, alone = filtered_policy(jax.jit(model.wish), model.layer), jax.jit(model.wish)
-    ends = {}
-    for name, pilot in (("guarded", lambda x: guarded(x)[0]), ("alone", alone)):
-        state = states[:FLIGHTS] * [1, 1, 0, 0]
-        lowest = np.full(FLIGHTS, np.inf)
-        for _ in range(200):
-            state = np.asarray(move(state, pilot(state), 0.0))[:, -1]
-            lowest = np.minimum(lowest, 1 - state[:, 0])
-        ends[name] = lowest
-    assert np.all(ends["guarded"] >= -1e-3) and np.all(ends["alone"] < -0.1)
+    pilot = jax.jit(model.wish)
+    wall = Barrier(BARRIERS[0].h, 2, tuple(float(gain) for gain in learnt))
+    start = states[:FLIGHTS] * [1, 1, 0, 0]
+
+    def lowest(*barriers):
+        path, _, fallbacks = flown(
+            SYSTEM, barriers, ([-9, -9], [9, 9]), start, lambda x, t: pilot(x), tick=0.02, ticks=200
+        )
+        assert fallbacks == 0
+        return lowest_along(wall.h, path)
+
+    assert np.all(lowest(wall) >= -1e-3) and np.all(lowest() < -0.1)

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from barrier_rig import FLIGHTS, dense_motion, double_integrator
+from barrier_rig import FLIGHTS, dense_motion, double_integrator, filter_all, rows_of
 
-from barriernet import Barrier, BarrierNet, Cause, Limits, ModelError, Outcome, filtered_policy
+from barriernet import (
+    Barrier,
+    BarrierNet,
+    Cause,
+    DiscreteBarrier,
+    DiscreteSystem,
+    Limits,
+    ModelError,
+    Outcome,
+    filtered_policy,
+)
 
 SYSTEM = double_integrator()
 LAYER = BarrierNet(
@@ -99,16 +109,31 @@ def test_faults_of_a_policy_become_the_fallback_never_nan():
 
 
 def test_one_observation_and_its_state_in_another_form():
-    policy = Swayed()
+    """Of a system of steps, whose rows need the wish and the limits: as rows and filter say."""
+    system = DiscreteSystem(lambda x, u: x + 0.2 * u, 2, 2)
+    barriers = (
+        DiscreteBarrier(lambda x: 1 - x @ x, 1, (0.5,), concavity=0.08),
+        DiscreteBarrier(lambda x: 0.15 - x[0], 1, (0.5,)),
+    )
+    limits = Limits.between([-1.0, -2.0], [1.0, 2.0])
+    policy, states = Swayed(), flights()[:, :2].astype(float) / 5
     policy.answer = lambda seen: seen["goal"] - seen["place"]
     guarded = filtered_policy(
-        policy, LAYER, state_of=lambda seen: np.append(seen["place"], seen["speed"])
+        policy, BarrierNet(system, barriers, limits), state_of=lambda seen: seen["place"]
     )
-    seen = {"place": np.zeros(2), "speed": np.zeros(2), "goal": np.array([0.5, -20.0])}
-    action, certificate = guarded(seen)
-    np.testing.assert_allclose(action, [0.5, -9.0], rtol=1e-12)
-    assert action.shape == (2,) and certificate.certified
-    assert guarded.predict(seen)[1] is None
+    goal = np.array([0.7, -20.0])
+    rows = rows_of(system, barriers, limits)(states, 0.0, goal - states)
+    expected, certificates = filter_all(goal - states, *rows, limits)
+    assert np.sum(certificates.certified) > 8 and np.all(np.any(certificates.active, axis=1))
+    for i in range(FLIGHTS):
+        action, certificate = guarded({"place": states[i], "goal": goal})
+        assert action.shape == (2,) and certificate.certified == certificates.certified[i]
+        np.testing.assert_allclose(action, expected[i], rtol=1e-12, atol=1e-12)
+        if certificate.certified:
+            onward = states[i] + 0.2 * action
+            assert 0.15 - onward[0] >= 0.5 * (0.15 - states[i, 0]) - 1e-9
+            assert 1 - onward @ onward >= 0.5 * (1 - states[i] @ states[i]) - 1e-9
+    assert guarded.predict({"place": states[0], "goal": goal})[1] is None
 
 
 def test_what_does_not_fit_is_named():
