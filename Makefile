@@ -2,6 +2,7 @@
 PYTHON ?= python3.11
 SEED ?=
 ARGS ?=
+BARRIER_ARGS ?=
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -30,9 +31,10 @@ check: $(INSTALLED)
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q tests/test_house_notebooks.py
 
-# Long safety campaigns.
+# Long safety campaigns: the barrier library on its own (BARRIER_ARGS), then a pilot (ARGS).
 verify: $(INSTALLED)
-	@$(BIN)/python scripts/verify.py $(ARGS)
+	@status=0; $(BIN)/python scripts/verify_barrier.py $(BARRIER_ARGS) || status=1; \
+	$(BIN)/python scripts/verify.py $(ARGS) || status=1; exit $$status
 
 # Adds the peers to .venv, as far as they can be had; see scripts/install_peers.sh.
 $(PEERS): $(INSTALLED) requirements-bench.txt scripts/install_peers.sh

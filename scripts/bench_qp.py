@@ -43,7 +43,7 @@ class Bench:
     rounds: int = 5
     """Samples of each call, at most."""
     patience: float = 4.0
-    """Longest call [s]; slower peers are timed on smaller batches, which their note says."""
+    """Longest call [s], a fourth of it with `--quick`; slower peers get smaller batches."""
     clock: Literal["processor", "wall"] = "processor"
     """Which time is taken."""
     json: Path | None = None
@@ -63,16 +63,20 @@ def main(config: Bench) -> int:
     from qp_peers.place import Cell
     from qp_peers.report import ratios, remarks, table
 
+    from lnn_nav.commands.shell import keep_compiled
+
+    keep_compiled()  # Most of the time goes into compiling; a second run does without.
     sizes = (config.variables, config.rows, config.dtypes, sorted(config.batches))
     if config.quick:
         sizes = ((4,), (16,), config.dtypes, (1, 1024))
+    pace = Pace(config.rounds, config.patience / (4 if config.quick else 1), config.clock == "wall")
     cells = [Cell(n, K, batch, dtype) for n, K, dtype, batch in itertools.product(*sizes)]
     peers = {peer.name: peer for peer in all_peers()}
     if unknown := set(config.solvers) - set(peers):
         print(f"--solvers: expected some of {', '.join(peers)}, got {', '.join(unknown)}")
         return BAD_INPUT
     peers = [peers[name] for name in config.solvers or peers]
-    rows = measure(cells, peers, Pace(config.rounds, config.patience, config.clock == "wall"))
+    rows = measure(cells, peers, pace)
     for line in (*table(rows), "", *remarks(rows), "", *ratios(rows)):
         print(line)
     if config.json:

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from barriernet.backup import rows as rows_module
 from barriernet.backup import Braking, Motion, brake_control, path_rows, plane_rows
+from barriernet.backup import rows as rows_module
 
 BRAKING = Braking(deceleration=3.5, lag=0.06, tick=1 / 240, inner=0.03)
 STATES, OBSTACLES = 10_000, 64

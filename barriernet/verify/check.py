@@ -22,4 +22,4 @@ class Check:
     passed: bool
     figure: str
     trouble: str = ""
-    numbers: Mapping[str, float] = field(default_factory=dict)
+    numbers: Mapping[str, int | float] = field(default_factory=dict)

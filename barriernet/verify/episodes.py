@@ -56,30 +56,31 @@ class _Flight(NamedTuple):
     ending: Ending
 
 
-def episodes(
-    body: AnchoredBraking, guard: Guard, wind: float
-) -> Callable[[Scenes, Scripts], Ending]:
-    """A compiled function that flies a batch of episodes.
+def episodes(body: AnchoredBraking, guard: Guard) -> Callable[[Scenes, Scripts, float], Ending]:
+    """A compiled function that flies a batch of scenes and scripts in a wind of a size [m/s^2].
 
     Args:
         body: what is flown.
         guard: what keeps it safe.
-        wind: size of the disturbance [m/s^2], declared or not.
     """
 
-    def segment(scene: Scenes, script: Scripts, flight: _Flight, orders: Orders) -> _Flight:
+    def segment(
+        scene: Scenes, script: Scripts, wind: Array, flight: _Flight, orders: Orders
+    ) -> _Flight:
         def tick(index: Array, flight: _Flight) -> _Flight:
             return _tick(body, guard, wind, scene, script, flight, orders, index)
 
         return jax.lax.fori_loop(0, SEGMENT, tick, flight)
 
-    def fly(scene: Scenes, script: Scripts) -> Ending:
+    def fly(scene: Scenes, script: Scripts, wind: Array | float) -> Ending:
         motion = Motion(jnp.asarray(scene.point), jnp.asarray(scene.velocity))
         flight = _Flight(jax.vmap(guard.start)(motion), motion, _beginning(motion))
         wholes = (script.gust, script.deed, script.noise, script.lapse)
         every = Orders(*(jnp.moveaxis(jnp.asarray(part), 0, 1) for part in wholes))
         released = jnp.any(every.deed == arena.LEAVE, axis=1)
         released = released & ~jnp.roll(released, 1)
+
+        each = jax.vmap(segment, in_axes=(0, 0, None, 0, 0))
 
         def let_go(flight: _Flight) -> _Flight:
             at, balls = flight.motion.point, (jnp.asarray(scene.centres), jnp.asarray(scene.radii))
@@ -89,7 +90,7 @@ def episodes(
         def onward(flight: _Flight, x: tuple[Orders, Array]) -> tuple[_Flight, None]:
             orders, now = x
             flight = jax.lax.cond(now, let_go, lambda flight: flight, flight)
-            return jax.vmap(segment)(scene, script, flight, orders), None
+            return each(scene, script, jnp.asarray(wind), flight, orders), None
 
         return jax.lax.scan(onward, flight, (every, released))[0].ending
 
@@ -99,7 +100,7 @@ def episodes(
 def _tick(
     body: AnchoredBraking,
     guard: Guard,
-    wind: float,
+    wind: Array,
     scene: Scenes,
     script: Scripts,
     flight: _Flight,

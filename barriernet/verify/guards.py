@@ -14,6 +14,7 @@ from barriernet.backup import AnchoredBraking, Motion, anchored_control
 from barriernet.barrier import Barrier
 from barriernet.qp import solve_qp
 from barriernet.system import ControlAffineSystem
+from barriernet.verify import arena
 
 Memory: TypeAlias = Any
 Act: TypeAlias = Callable[[Memory, Motion, Array, Array, Array, Array], tuple[Memory, Array, Array]]
@@ -61,17 +62,40 @@ def without_anchor(body: AnchoredBraking) -> Guard:
 
 
 def clipped_hocbf(body: AnchoredBraking, gains: tuple[float, float] = (1.0, 1.0)) -> Guard:
-    """What is common: HOCBF rows of relative degree two, a QP without limits, then clip.
+    """What is common: HOCBF rows of relative degree two, a QP without limits, then clip."""
+    free, hard = jnp.full(3, jnp.inf), jnp.full(arena.BALLS, jnp.inf)
 
-    A wish that is not finite is replaced by damping.
-    """
-    zero, eye = jnp.zeros((3, 3)), jnp.eye(3)
-    channels = jnp.concatenate([zero, eye])
+    def nearest(A: Array, b: Array, wish: Array) -> Array:
+        return solve_qp(jnp.eye(3), -wish, A, b, -free, free, hard).x
+
+    return _hocbf(f"HOCBF {gains}, then clip", body, gains, nearest)
+
+
+def worst_row_hocbf(body: AnchoredBraking, gains: tuple[float, float] = (1.0, 1.0)) -> Guard:
+    """What is simplest: the worst HOCBF row alone, in closed form, then clip."""
+
+    def nearest(A: Array, b: Array, wish: Array) -> Array:
+        lengths = jnp.sqrt(jnp.sum(A**2, axis=1)) + 1e-12
+        short = (b - A @ wish) / lengths
+        worst = jnp.argmax(short)
+        return wish + jnp.maximum(short[worst], 0) * A[worst] / lengths[worst]
+
+    return _hocbf(f"worst row of HOCBF {gains}, then clip", body, gains, nearest)
+
+
+def _hocbf(
+    name: str,
+    body: AnchoredBraking,
+    gains: tuple[float, float],
+    nearest: Callable[[Array, Array, Array], Array],
+) -> Guard:
+    """Rows of h = distance^2 - radius^2. A wish that is not finite is replaced by damping."""
     system = ControlAffineSystem(
-        lambda x: jnp.concatenate([x[3:], jnp.zeros_like(x[3:])]), lambda x: channels, 6, 3
+        lambda x: jnp.concatenate([x[3:], jnp.zeros_like(x[3:])]),
+        lambda x: jnp.concatenate([jnp.zeros((3, 3), x.dtype), jnp.eye(3, dtype=x.dtype)]),
+        states=6,
     )
     limit = jnp.asarray(body.limit)
-    free, hard = jnp.full(3, jnp.inf), jnp.full(8, jnp.inf)
 
     def act(
         blank: None, motion: Motion, centres: Array, radii: Array, wish: Array, rate: Array
@@ -84,11 +108,10 @@ def clipped_hocbf(body: AnchoredBraking, gains: tuple[float, float] = (1.0, 1.0)
             return A[0], b[0]
 
         A, b = jax.vmap(row)(centres, radii)
-        wish = jnp.where(jnp.all(jnp.isfinite(wish)), wish, -4 * motion.velocity)
-        answer = solve_qp(eye, -wish, A, b, -free, free, hard).x
-        return blank, jnp.clip(answer, -limit, limit), jnp.ones(())
+        wish = jnp.where(jnp.isfinite(wish), wish, -4 * motion.velocity)
+        return blank, jnp.clip(nearest(A, b, wish), -limit, limit), jnp.ones(())
 
-    return Guard(f"HOCBF {gains}, then clip", lambda motion: None, act)
+    return Guard(name, lambda motion: None, act)
 
 
 def unguarded(body: AnchoredBraking) -> Guard:
