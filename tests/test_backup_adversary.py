@@ -122,8 +122,13 @@ def fight() -> Callable[[tuple[float, float]], np.ndarray]:
     index = np.arange(FLIGHTS)
     rate = jnp.asarray(np.take(RATES, index % 3))
     hold = jnp.asarray(np.take(HOLDS, index // 3 % 3))
-    run = jax.jit(jax.vmap(adversary, in_axes=(0, 0, 0, None)))
-    return lambda price: np.asarray(run(keys, rate, hold, jnp.asarray(price)))
+
+    # One after the other: half the time to compile of a batch.
+    def run(price: jax.Array) -> jax.Array:
+        return jax.lax.map(lambda lane: adversary(*lane, price), (keys, rate, hold))
+
+    compiled = jax.jit(run)
+    return lambda price: np.asarray(compiled(jnp.asarray(price)))
 
 
 def test_no_adversary_brings_the_barrier_down(fight):

@@ -15,8 +15,8 @@ from barriernet.backup import rows as rows_module
 
 BRAKING = Braking(deceleration=3.5, lag=0.06, tick=1 / 240, inner=0.03)
 STATES, OBSTACLES = 10_000, 64
-LEAST = -1e-6
-"""Least residual of a row [m/s^2]: rounding of float64 through 1 / tick^2 = 57,600."""
+LEAST = -1e-9
+"""Least residual of a row [m/s^2]: the barrier is known to 1e-15 m here, 1 / tick^2 is 57,600."""
 
 
 def path_of(point: np.ndarray, velocity: np.ndarray, braking: Braking) -> tuple:
