@@ -14,7 +14,6 @@ import importlib.util
 import json
 import os
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,6 +23,8 @@ import numpy as np
 import tyro
 
 if TYPE_CHECKING:
+    from jax import Array
+
     from barriernet.examples import Demonstrations, Experiment, Recipe
 
 PEERS = ("torch", "qpth")
@@ -110,7 +111,7 @@ def _ways() -> Iterator[tuple[str, Experiment, Recipe, bool]]:
 
     theirs = Recipe(epochs=20, batch=32, rate=1e-3, warm_up=0, last=1, clip=float("inf"))
 
-    def published(state: object, gains: object) -> object:
+    def published(state: Array, gains: Array) -> tuple[Array, Array]:
         return robot3d.BARRIER.rows(robot3d.SYSTEM, state, gains)
 
     yield "original recipe, here", replace(robot3d.EXPERIMENT, rows=published), theirs, True
@@ -135,97 +136,15 @@ def _ours(
 
 
 def _original(shown: Demonstrations, seed: int) -> Row:
-    """Train by the original's recipe, then drive from the published start."""
-    import torch
+    from robot3d_torch import train_original
 
-    torch.set_num_threads(1)
-    torch.manual_seed(seed)
-    net = _OriginalNet(shown)
-    states, controls = torch.from_numpy(shown.states), torch.from_numpy(shown.controls)
-    optimiser = torch.optim.Adam(net.parameters(), lr=1e-3)
-    steps, began = 0, time.perf_counter()
-    for _ in range(20):
-        for rows in torch.randperm(len(states)).split(32):
-            loss = torch.nn.functional.mse_loss(net.control(states[rows]), controls[rows])
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            steps += 1
-    train_s = time.perf_counter() - began
+    policy, steps, train_s = train_original(shown, seed)
     errors = [
-        net.exact(state) - expert
+        policy.exact(state) - expert
         for state, expert in zip(shown.test_states, shown.test_controls, strict=True)
     ]
-    return Row(ORIGINAL, seed, steps, 0.0, train_s, float(np.mean(np.square(errors))), net.drive())
-
-
-class _OriginalNet:
-    """6-512-(128, 128)-(3, 2) with tanh; gains 4 sigmoid; the row solved by qpth."""
-
-    def __init__(self, shown: Demonstrations) -> None:
-        import torch
-
-        def branch(outputs: int) -> torch.nn.Sequential:
-            return torch.nn.Sequential(
-                torch.nn.Linear(512, 128),
-                torch.nn.Tanh(),
-                torch.nn.Linear(128, 128),
-                torch.nn.Tanh(),
-                torch.nn.Linear(128, outputs),
-            ).double()
-
-        self.trunk = torch.nn.Sequential(torch.nn.Linear(6, 512), torch.nn.Tanh()).double()
-        self.wish, self.gains = branch(3), branch(2)
-        self.mean = torch.from_numpy(shown.states.mean(0))
-        self.scale = torch.from_numpy(shown.states.std(0))
-        self.scene = shown.scenes[0]
-
-    def parameters(self) -> list:
-        return [p for part in (self.trunk, self.wish, self.gains) for p in part.parameters()]
-
-    def rows(self, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Wish, A and b of A u >= b, written out by hand as in the original."""
-        import torch
-
-        from barriernet.examples.robot3d import CENTRE, HALF_WIDTH
-
-        seen = self.trunk((states - self.mean) / self.scale)
-        wish, gains = self.wish(seen), 4 * torch.sigmoid(self.gains(seen))
-        apart, speed = states[:, :3] - torch.tensor(CENTRE).double(), states[:, 3:]
-        height = (apart**4).sum(1) - HALF_WIDTH**4
-        slope = 4 * apart**3
-        bend = (12 * apart**2 * speed**2).sum(1)
-        b = -(bend + gains.sum(1) * (slope * speed).sum(1) + gains.prod(1) * height)
-        return wish, slope, b
-
-    def control(self, states: torch.Tensor) -> torch.Tensor:
-        import torch
-        from qpth.qp import QPFunction
-
-        wish, A, b = self.rows(states)
-        none, cost = torch.empty(0).double(), torch.eye(3).double().expand(len(states), 3, 3)
-        return QPFunction(verbose=-1)(cost, -wish, -A[:, None], -b[:, None], none, none)
-
-    def exact(self, state: np.ndarray) -> np.ndarray:
-        """The control nearest the wish that meets the one row, in closed form."""
-        import torch
-
-        with torch.no_grad():
-            parts = self.rows(torch.from_numpy(state)[None])
-        wish, A, b = (part[0].numpy() for part in parts)
-        return wish + A * max(0.0, float(b - A @ wish)) / (A @ A)
-
-    def drive(self) -> float:
-        """Smallest b on the way."""
-        from barriernet.examples.robot3d import CENTRE, DT, HALF_WIDTH
-
-        state, least = self.scene.starts[0], np.inf
-        for _ in range(self.scene.outside.shape[1]):
-            least = min(least, float(np.sum((state[:3] - CENTRE) ** 4) - HALF_WIDTH**4))
-            position, velocity, push = state[:3], state[3:], self.exact(state)
-            moved = position + velocity * DT + push * DT**2 / 2
-            state = np.concatenate([moved, velocity + push * DT])
-        return least
+    error = float(np.mean(np.square(errors)))
+    return Row(ORIGINAL, seed, steps, 0.0, train_s, error, policy.drive())
 
 
 def _tell(rows: list[Row]) -> None:

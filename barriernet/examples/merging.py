@@ -143,7 +143,7 @@ def demonstrate(paths: int, seed: int = 0, held_out: int = 5) -> Demonstrations:
         held_out: see there.
     """
     starts, outside = _traffic(np.random.default_rng(seed), paths)
-    guess = np.zeros((SHOOTING.knots, 1))
+    guess = jnp.zeros((SHOOTING.knots, 1))
 
     def solve(start: Array, acting: Array) -> tuple[Array, Array]:
         gains = jnp.asarray(EXPERT_GAINS, start.dtype)

@@ -111,7 +111,8 @@ def judge(
 ) -> tuple[Array, tuple[Drive, ...]]:
     """Error on the held-out rows, and the drives of every scene; pure, for `jit`."""
     given = jax.vmap(lambda state: answer(experiment, learnt, state, barrier))
-    error = mean_square_error(given(jnp.asarray(shown.test_states)).control, shown.test_controls)
+    expert = jnp.asarray(shown.test_controls)
+    error = mean_square_error(given(jnp.asarray(shown.test_states)).control, expert)
     drives = tuple(
         jax.vmap(partial(drive, scene.experiment, learnt, barrier=barrier))(
             jnp.asarray(scene.starts), jnp.asarray(scene.outside)

@@ -142,7 +142,7 @@ def demonstrate(paths: int, seed: int = 0, held_out: int = 5) -> Demonstrations:
     swerve[:, 0] = 0.06 * np.cos(np.pi * times)
     swerve[:, 1] = np.where(times < 0.25, 0.9, 0)
     guesses = np.where(offsets < 0, -1, 1)[:, None, None] * swerve
-    outside = np.zeros((SHOOTING.steps, 0))
+    outside = jnp.zeros((SHOOTING.steps, 0))
 
     def solve(start: Array, guess: Array) -> tuple[Array, Array]:
         gains = jnp.asarray(EXPERT_GAINS, start.dtype)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -85,7 +85,7 @@ def train(
         seen = states[rows] + reach * jax.random.normal(noise, states[rows].shape, states.dtype)
 
         def loss(weights: object) -> Array:
-            learning = learnt.replace(weights=weights)
+            learning = replace(learnt, weights=weights)
             given = jax.vmap(lambda state: answer(experiment, learning, state, barrier))(seen)
             error = mean_square_error(given.control, controls[rows])
             return error + recipe.calm * jnp.mean(jax.nn.relu(jnp.abs(given.logits) - 1) ** 2)
@@ -97,7 +97,7 @@ def train(
     start = (learnt.weights, optimiser.init(learnt.weights))
     noises = jax.random.split(shaken, order.shape[0])
     (weights, _), losses = jax.lax.scan(step, start, (order, noises))
-    return learnt.replace(weights=weights), losses
+    return replace(learnt, weights=weights), losses
 
 
 def _batches(recipe: Recipe, rows: int, key: Array) -> Int[Array, "steps batch"]:
