@@ -35,6 +35,7 @@ class Bug:
 
 QP = ("tests/test_barriernet_qp.py", "tests/test_barriernet_qp_degenerate.py")
 SLOPES = ("tests/test_barriernet_qp_gradient.py",)
+FAST = ("tests/test_barriernet_qp_fast.py",)
 ANSWERS = ("tests/test_barriernet_answers.py",)
 LAYER = ("tests/test_barriernet_layer.py",)
 BACKUP = ("tests/test_backup_rows.py", "tests/test_backup_adversary.py")
@@ -43,16 +44,16 @@ BUGS = (
     Bug(
         "wrong sign of the lower bounds' multipliers",
         "barriernet/_qp/settle.py",
-        "lower = jnp.where(state.at_lower, jnp.maximum(slope, 0), 0)",
-        "lower = jnp.where(state.at_lower, jnp.maximum(-slope, 0), 0)",
+        "lower = [jnp.where(state.at_lower[j], jax.nn.relu(slope[j]), 0) for j in range(size)]",
+        "lower = [jnp.where(state.at_lower[j], jax.nn.relu(-slope[j]), 0) for j in range(size)]",
         QP,
     ),
     Bug(
         "last row dropped from the cost matrix",
-        "barriernet/_qp/correct.py",
-        "matrix = lanes.P + gram(lanes.A, weight)",
-        "matrix = lanes.P + gram(lanes.A[:, :-1], weight[:-1])",
-        QP + ANSWERS,
+        "barriernet/_qp/soft.py",
+        "inner = gram(lanes.A, weight)",
+        "inner = gram(lanes.A[:, :-1], weight[:-1])",
+        FAST,
     ),
     Bug(
         "clip removed from the answer",
@@ -130,6 +131,20 @@ BUGS = (
         "jnp.concatenate([shortened, change.lower, -change.upper])",
         "jnp.concatenate([shortened, change.lower, change.upper])",
         SLOPES,
+    ),
+    Bug(
+        "wrong sign of how bounds move the free variables",
+        "barriernet/_qp/soft.py",
+        "sign[i] * (1.0 if i == j else -along[i, j])",
+        "sign[i] * (1.0 if i == j else along[i, j])",
+        SLOPES,
+    ),
+    Bug(
+        "the guess does not look at its bounds",
+        "barriernet/_qp/guess.py",
+        "lanes.wall * (jax.nn.relu(short[j]) - jax.nn.relu(over[j]))",
+        "0 * lanes.wall",
+        FAST,
     ),
     Bug(
         "derivatives of what was not accepted",

@@ -240,8 +240,8 @@ def test_what_float32_cannot_solve_is_not_called_solved():
     )
     assert np.all(violation[accepted] <= 5e-4)
     assert np.all(np.isin(solution.outcome, [Outcome.SOLVED, Outcome.UNCONVERGED]))
-    # Negative control: the check has something to catch.
-    assert np.mean(violation > 1e-2) > 0.1
+    # Negative control: what was refused really is wrong, so the check has something to catch.
+    assert np.sum(violation[~accepted] > 1e-2) >= 4
 
 
 def random_bits(rng, *shape):

@@ -7,7 +7,7 @@ and Kunisch, SIAM J. Optim. 13, 2003).
 
 from __future__ import annotations
 
-from typing import no_type_check
+from typing import NamedTuple, no_type_check
 
 import jax
 import jax.numpy as jnp
@@ -15,9 +15,12 @@ from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
 from barriernet._qp.answer import NONE
-from barriernet._qp.lanes import Lanes, gram, pulled, times
+from barriernet._qp.lanes import UNROLLED, Lanes, gram, pulled, times
+from barriernet._qp.soft import balance, responses
 from barriernet._qp.sweep import read_off, sweep_all
 
+BLUR = 2 * float(jnp.finfo(jnp.float32).eps)
+"""How well a guess knows where it is, in units of its largest number."""
 ROUNDING = 64
 """Violations in units of the dtype's spacing that are rounding."""
 
@@ -58,13 +61,17 @@ class Active:
 
 
 def active_at(lanes: Lanes, x: Float[Array, "n B"]) -> Active:
-    """What seems active near the answer: the constraints that x violates."""
+    """What seems active near the answer: the constraints that x violates.
+
+    A guess gives way to a stiff bound by less than its own precision: what it touches counts too.
+    """
     square = jnp.zeros((x.shape[0], *x.shape), x.dtype)
+    blur = BLUR * jnp.max(jnp.abs(x), axis=0)
     return Active(
         x=x,
         rows=lanes.b > times(lanes.A, x),
-        at_lower=x < lanes.lower,
-        at_upper=x > lanes.upper,
+        at_lower=x <= lanes.lower + blur,
+        at_upper=x >= lanes.upper - blur,
         held=jnp.zeros_like(lanes.b),
         settled=jnp.zeros(x.shape[1], bool),
         slot=jnp.full(x.shape, NONE, jnp.int32),
@@ -80,20 +87,18 @@ def corrected(lanes: Lanes, state: Active, slots: Bool[Array, "n K B"] | None) -
     Args:
         lanes: the problems.
         state: where they stand; settled lanes stay.
-        slots: which hard row sits in which slot (`slots_of`); without it no hard row may be
-            active, and lanes where one is do not settle.
+        slots: which hard row sits in which slot (`slots_of`); without it lanes where a hard row is
+            active stay as they are, too.
 
     Returns:
         The new state.
     """
-    size = state.x.shape[0]
     eps = float(jnp.finfo(state.x.dtype).eps)
-    tableau, chosen = _tableau(lanes, state, slots)
-    tableau = sweep_all(tableau, chosen)
     hold = jnp.where(state.at_lower, lanes.lower - state.x, lanes.upper - state.x)
     hold = jnp.where(state.fixed, hold, 0)
-    found = read_off(tableau, state.fixed, hold, chosen.shape[0])
-    force, x = found[:size], state.x + jnp.where(state.fixed, hold, found[:size])
+    spelled = slots is None and len(state.x) <= UNROLLED
+    rest = _eliminated(lanes, state, hold) if spelled else _swept(lanes, state, hold, slots)
+    x, force = state.x + jnp.where(state.fixed, hold, rest.step), rest.force
 
     give = ROUNDING * eps * jnp.max(jnp.abs(lanes.q), axis=0)
     lack, touch = lanes.b - times(lanes.A, x), ROUNDING * eps * (jnp.abs(lanes.b) + 1)
@@ -102,16 +107,14 @@ def corrected(lanes: Lanes, state: Active, slots: Bool[Array, "n K B"] | None) -
     at_upper = jnp.where(state.fixed, state.at_upper & (force < give), x > lanes.upper)
     taken, held = state.rows & jnp.isinf(lanes.weight), state.held
     if slots is not None:
-        multiplier = jnp.sum(jnp.where(slots, -found[size:, None], 0), axis=0)
+        multiplier = jnp.sum(jnp.where(slots, rest.held[:, None], 0), axis=0)
         rows = jnp.where(taken, jnp.any(slots, axis=0) & (multiplier > -give), rows)
         held = jnp.maximum(multiplier, 0)
     same = (at_lower == state.at_lower) & (at_upper == state.at_upper)
     same = jnp.all(same, axis=0) & jnp.all(rows == state.rows, axis=0)
-    if slots is None:
-        same = same & ~jnp.any(taken, axis=0)
-    inverse = _inverse(lanes, state, tableau, slots)
-    new = Active(x, rows, at_lower, at_upper, held, same, *inverse)
-    return jax.tree.map(lambda old, new: jnp.where(state.settled, old, new), state, new)
+    stay = state.settled if slots is not None else state.settled | jnp.any(taken, axis=0)
+    new = Active(x, rows, at_lower, at_upper, held, same, *rest.inverse)
+    return jax.tree.map(lambda old, new: jnp.where(stay, old, new), state, new)
 
 
 def slots_of(lanes: Lanes, state: Active) -> Bool[Array, "n K B"]:
@@ -122,6 +125,56 @@ def slots_of(lanes: Lanes, state: Active) -> Bool[Array, "n K B"]:
     return (place[:, None] == order[None]) & held[None] & ~state.fixed[:, None]
 
 
+class _Rest(NamedTuple):
+    """The answer for an active set.
+
+    Attributes:
+        step: of the free variables.
+        force: slope at the fixed ones.
+        held: multipliers of the rows in the slots.
+        inverse: slot, response, shift and stiffness of `Answer`.
+    """
+
+    step: Float[Array, "n B"]
+    force: Float[Array, "n B"]
+    held: Float[Array, "n B"]
+    inverse: tuple[Array, Array, Array, Array]
+
+
+def _springs(lanes: Lanes, state: Active) -> Float[Array, "K B"]:
+    """Weights of the active soft rows, 0 for others."""
+    return jnp.where(state.rows & jnp.isfinite(lanes.weight), lanes.weight, 0)
+
+
+def _sign(state: Active) -> Float[Array, "n B"]:
+    return jnp.where(state.at_lower, 1.0, -1.0).astype(state.x.dtype)
+
+
+def _own_slots(state: Active) -> Int[Array, "n B"]:
+    """The slots of bounds alone."""
+    size, rows = state.x.shape[0], state.rows.shape[0]
+    own = jnp.arange(size, dtype=jnp.int32)[:, None] + rows
+    return jnp.where(state.at_lower, own, jnp.where(state.at_upper, own + size, NONE))
+
+
+def _eliminated(lanes: Lanes, state: Active, hold: Float[Array, "n B"]) -> _Rest:
+    """Without hard rows and for few variables: fast."""
+    found = balance(lanes, state.x, _springs(lanes, state), state.fixed, hold)
+    inverse = responses(found, state.fixed, _sign(state))
+    return _Rest(found.step, found.force, state.x, (_own_slots(state), *inverse))
+
+
+def _swept(
+    lanes: Lanes, state: Active, hold: Float[Array, "n B"], slots: Bool[Array, "n K B"] | None
+) -> _Rest:
+    """With hard rows, or for many variables."""
+    size = len(state.x)
+    tableau, chosen = _tableau(lanes, state, slots)
+    tableau = sweep_all(tableau, chosen)
+    found = read_off(tableau, state.fixed, hold, chosen.shape[0])
+    return _Rest(found[:size], found[:size], -found[size:], _inverse(state, tableau, slots))
+
+
 def _tableau(
     lanes: Lanes, state: Active, slots: Bool[Array, "n K B"] | None
 ) -> tuple[Float[Array, "m m B"], Bool[Array, "s B"]]:
@@ -129,11 +182,14 @@ def _tableau(
 
     Unknowns: the step from x, then minus the multipliers of the rows in the slots.
     """
-    x, free = state.x, ~state.fixed
+    x, free, size = state.x, ~state.fixed, len(state.x)
     lack = lanes.b - times(lanes.A, x)
-    weight = jnp.where(state.rows & jnp.isfinite(lanes.weight), lanes.weight, 0)
-    slope = lanes.q + times(lanes.P, x) - pulled(lanes.A, weight * lack)
-    matrix = lanes.P + gram(lanes.A, weight)
+    weight = _springs(lanes, state)
+    slope = lanes.q + times(lanes.P, x) - jnp.stack(pulled(lanes.A, weight * lack))
+    inner = gram(lanes.A, weight)
+    matrix = lanes.P + jnp.stack(
+        [jnp.stack([inner[max(i, j)][min(i, j)] for j in range(size)]) for i in range(size)]
+    )
     zero = jnp.zeros_like(slope[:1])
     if slots is None:
         top = jnp.concatenate([matrix, slope[:, None]], axis=1)
@@ -148,17 +204,11 @@ def _tableau(
 
 
 def _inverse(
-    lanes: Lanes,
-    state: Active,
-    tableau: Float[Array, "m m B"],
-    slots: Bool[Array, "n K B"] | None,
+    state: Active, tableau: Float[Array, "m m B"], slots: Bool[Array, "n K B"] | None
 ) -> tuple[Array, Array, Array, Array]:
     """Slot, response, shift and stiffness of `Answer`, from the swept tableau."""
-    size, rows = state.x.shape[0], lanes.b.shape[0]
+    size, slot, sign = len(state.x), _own_slots(state), _sign(state)
     fixed, swept = state.fixed, tableau[:size, :size]
-    sign = jnp.where(state.at_lower, 1.0, -1.0).astype(swept.dtype)
-    own = jnp.arange(size, dtype=jnp.int32)[:, None] + rows
-    slot = jnp.where(state.at_lower, own, jnp.where(state.at_upper, own + size, NONE))
     here = jnp.eye(size, dtype=bool)[..., None]
     response = jnp.where(~fixed[:, None] & ~fixed[None], -swept, 0)
     shift = jnp.where(here, sign[:, None], jnp.where(fixed[None], 0, -sign[:, None] * swept))

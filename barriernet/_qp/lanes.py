@@ -6,8 +6,10 @@ vector instructions; matrix routines on [lanes, n, n] would run lane by lane.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar, no_type_check
+import operator
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import TypeAlias, TypeVar, no_type_check
 
 import jax
 import jax.numpy as jnp
@@ -18,9 +20,15 @@ from jaxtyping import Array, Bool, Float
 from barriernet._qp.scaling import largest_number
 
 Carry = TypeVar("Carry")
+Vector: TypeAlias = Sequence[Array] | Array
+"""n numbers, or arrays, of each lane."""
+Matrix: TypeAlias = Sequence[Sequence[Array]] | Array
+"""n x n numbers of each lane, symmetric: those on and below the diagonal count."""
 
+SPELLED = 32
+"""Up to so many rows sums over them are spelled out: faster, and longer to compile."""
 FEW = 4
-"""Up to so many lanes the number of operations counts, not the arithmetic."""
+"""Up to so many lanes that does not pay."""
 UNROLLED = 6
 """Up to so many variables loops over them are spelled out: faster, and longer to compile."""
 
@@ -53,33 +61,58 @@ class Lanes:
         return Lanes(*(getattr(self, name).astype(dtype) for name in self.__dataclass_fields__))
 
 
-def times(A: Float[Array, "n *rows B"], x: Float[Array, "n B"]) -> Float[Array, "*rows B"]:
+def times(A: Vector, x: Vector) -> Array:
     """Sum over the first axis of A_j x_j; spelled out, so that it fuses with what is around it."""
-    total = A[0] * x[0]
-    for j in range(1, A.shape[0]):
-        total = total + A[j] * x[j]
-    return total
+    return reduce(operator.add, map(operator.mul, A, x))
 
 
-def gram(A: Float[Array, "n K B"], weight: Float[Array, "K B"]) -> Float[Array, "n n B"]:
-    """A' diag(weight) A.
+def once(value: Array) -> Array:
+    """The same numbers, as an array of their own.
 
-    On a CPU one reduction for each pair of variables is fastest.
+    XLA works cheap expressions out anew in everything that uses them, and so on down the chain: in
+    spelled out sums that multiplies the work. It never does so with a division, and cannot know
+    that this one is by 1 (or of a NaN by 0).
     """
-    size = A.shape[0]
-    if A.shape[2] <= FEW or size > UNROLLED:
+    return value / (value == value).astype(value.dtype)
+
+
+def summed(count: int, term: Callable[[int | slice], Array]) -> Array:
+    """Sum of term(0), term(1), ...; over rows, or over variables.
+
+    Few terms are spelled out and fuse with what is around them into one loop over the lanes; a
+    reduction would be a call of its own, from memory to memory.
+
+    Args:
+        count: of the terms.
+        term: of the k-th; of a slice of them, their array `[terms, B]`.
+    """
+    if 0 < count <= SPELLED and term(0).shape[-1] > FEW:
+        return reduce(operator.add, map(term, range(count)))
+    return jnp.sum(term(slice(None)), axis=0)
+
+
+def largest(count: int, term: Callable[[int | slice], Array]) -> Array:
+    """Maximum of terms >= 0, otherwise as `summed`."""
+    if 0 < count <= SPELLED and term(0).shape[-1] > FEW:
+        return reduce(jnp.maximum, map(term, range(count)))
+    return jnp.max(term(slice(None)), axis=0, initial=0)
+
+
+def gram(A: Float[Array, "n K B"], weight: Float[Array, "K B"]) -> Matrix:
+    """A' diag(weight) A, the entries on and below the diagonal."""
+    size, rows = A.shape[:2]
+    if size > UNROLLED:
         return jnp.sum(A[:, None] * (A * weight)[None], axis=2)
-    entries = {
-        (i, j): jnp.sum(A[i] * weight * A[j], axis=0) for i in range(size) for j in range(i, size)
-    }
-    return jnp.stack(
-        [jnp.stack([entries[min(i, j), max(i, j)] for j in range(size)]) for i in range(size)]
-    )
+
+    def entry(i: int, j: int) -> Array:
+        return summed(rows, lambda k: A[i, k] * weight[k] * A[j, k])
+
+    return [[entry(i, j) for j in range(i + 1)] for i in range(size)]
 
 
-def pulled(A: Float[Array, "n K B"], force: Float[Array, "K B"]) -> Float[Array, "n B"]:
+def pulled(A: Float[Array, "n K B"], force: Float[Array, "K B"]) -> list[Array]:
     """A' force."""
-    return jnp.sum(A * force[None], axis=1)
+    return [summed(A.shape[1], lambda k, row=row: row[k] * force[k]) for row in A]
 
 
 def plain(lanes: Lanes) -> Bool[Array, " B"]:

@@ -6,6 +6,8 @@ optimality to rounding, is left to the careful solver.
 
 from __future__ import annotations
 
+from functools import reduce
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
@@ -14,7 +16,7 @@ from barriernet._qp.answer import Answer
 from barriernet._qp.bounds import inside
 from barriernet._qp.compact import in_groups
 from barriernet._qp.correct import ROUNDING, Active, active_at, corrected, slots_of
-from barriernet._qp.lanes import Lanes, pulled, times
+from barriernet._qp.lanes import Lanes, largest, once, pulled, summed, times
 from barriernet._qp.problem import Outcome
 
 PASSES = 4
@@ -57,25 +59,26 @@ def _corrected_further(lanes: Lanes, state: Active, wanted: Bool[Array, " B"]) -
 
 def _judged(lanes: Lanes, state: Active, passes: Int[Array, " B"]) -> Answer:
     """The answers, and whether they meet the conditions of optimality."""
-    x, force = _refined(lanes, state)
+    x, force = (once(part) for part in _refined(lanes, state))
+    size, rows = len(x), len(force)
     soft = jnp.isfinite(lanes.weight)
     slack = jnp.where(soft, force / jnp.where(soft, lanes.weight, 1), 0)
     lack = lanes.b - times(lanes.A, x)
-    slope = lanes.q + times(lanes.P, x) - pulled(lanes.A, force)
-    lower = jnp.where(state.at_lower, jnp.maximum(slope, 0), 0)
-    upper = jnp.where(state.at_upper, jnp.maximum(-slope, 0), 0)
+    slope = [once(part) for part in _slope(lanes, x, force)]
+    lower = [jnp.where(state.at_lower[j], jax.nn.relu(slope[j]), 0) for j in range(size)]
+    upper = [jnp.where(state.at_upper[j], jax.nn.relu(-slope[j]), 0) for j in range(size)]
 
-    tiny = jnp.finfo(x.dtype).tiny
-    terms = jnp.abs(lanes.q) + times(jnp.abs(lanes.P), jnp.abs(x)) + pulled(jnp.abs(lanes.A), force)
-    stationarity = jnp.max(jnp.abs(slope - lower + upper), axis=0) / (jnp.max(terms, axis=0) + tiny)
+    tiny = float(jnp.finfo(x.dtype).tiny)
+    off = [jnp.abs(slope[j] - lower[j] + upper[j]) for j in range(size)]
+    stationarity = reduce(jnp.maximum, off) / (_terms(lanes, x, force) + tiny)
     reach = jnp.abs(lanes.b) + times(jnp.abs(lanes.A), jnp.abs(x)) + tiny
-    gap = jnp.where(state.rows, jnp.abs(lack - slack), jnp.maximum(lack, 0))
-    residual = jnp.maximum(stationarity, jnp.max(gap / reach, axis=0, initial=0))
+    gap = jnp.where(state.rows, jnp.abs(lack - slack), jnp.maximum(lack, 0)) / reach
+    residual = jnp.maximum(stationarity, largest(rows, lambda k: gap[k]))
     solved = state.settled & (residual <= ROUNDING * float(jnp.finfo(x.dtype).eps))
     return Answer(
         x=x,
         slack=slack,
-        multipliers=jnp.concatenate([force, lower, upper]),
+        multipliers=jnp.concatenate([force, jnp.stack(lower), jnp.stack(upper)]),
         active=jnp.concatenate([state.rows, state.at_lower, state.at_upper]),
         slot=state.slot,
         response=state.response,
@@ -85,6 +88,23 @@ def _judged(lanes: Lanes, state: Active, passes: Int[Array, " B"]) -> Answer:
         iterations=passes,
         residual=residual,
     )
+
+
+def _slope(lanes: Lanes, x: Float[Array, "n B"], force: Float[Array, "K B"]) -> list[Array]:
+    """Slope of the Lagrangian without the bounds."""
+    pull = pulled(lanes.A, force)
+    return [lanes.q[j] + times(lanes.P[j], x) - pull[j] for j in range(len(x))]
+
+
+def _terms(lanes: Lanes, x: Float[Array, "n B"], force: Float[Array, "K B"]) -> Array:
+    """The largest sum of what `_slope` adds up, in magnitude."""
+    rows, reach = len(force), jnp.abs(x)
+
+    def of(j: int) -> Array:
+        pull = summed(rows, lambda k: jnp.abs(lanes.A[j, k]) * force[k])
+        return jnp.abs(lanes.q[j]) + times(jnp.abs(lanes.P[j]), reach) + pull
+
+    return reduce(jnp.maximum, map(of, range(len(x))))
 
 
 def _refined(lanes: Lanes, state: Active) -> tuple[Float[Array, "n B"], Float[Array, "K B"]]:
@@ -97,7 +117,7 @@ def _refined(lanes: Lanes, state: Active) -> tuple[Float[Array, "n B"], Float[Ar
     x = inside(x, lanes.lower, lanes.upper)
     weight = jnp.where(state.rows & jnp.isfinite(lanes.weight), lanes.weight, 0)
     force = weight * (lanes.b - times(lanes.A, x)) + state.held
-    slope = lanes.q + times(lanes.P, x) - pulled(lanes.A, force)
-    step = -times(state.response, slope)
+    force = once(force)
+    step = once(-times(state.response, _slope(lanes, x, force)))
     force = force - weight * times(lanes.A, step)
     return inside(x + step, lanes.lower, lanes.upper), jnp.maximum(force, 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import jax
@@ -14,13 +13,20 @@ from barriernet._qp import guess
 from barriernet._qp.answer import Answer
 from barriernet._qp.bounds import inside
 from barriernet._qp.careful import solve_carefully
-from barriernet._qp.compact import in_groups
+from barriernet._qp.compact import apart, in_groups
 from barriernet._qp.lanes import Lanes, plain
 from barriernet._qp.problem import QP, Outcome
 from barriernet._qp.settle import settle
 
-MOST = 30
-"""Passes of a guess; what has not ended by then is settled as it is, or refused."""
+QUICK = 12
+"""Passes of a guess over all lanes of a large batch, with `CUTS` of each step."""
+CUTS = 4
+"""Lengths of a step that are tried after the whole one."""
+MOST = 20
+"""Passes of a small batch, and of groups, those with `MORE_CUTS`; then a guess is settled as it is.
+"""
+MORE_CUTS = 10
+"""Nearly an exact line search, without which a search can, seldom, go round in circles."""
 SMALLEST = 128
 """Fewest lanes that a batch is cut into."""
 NUMBERS = 40_000
@@ -45,16 +51,21 @@ def _solve_batch(asked: QP) -> Answer:
     """Solve problems along the first axis; further batch axes join it."""
     count, rows = asked.b.shape
     pieces = -(-count // max(SMALLEST, NUMBERS // (rows + 8)))
-    if pieces == 1:
-        return _solve_piece(asked)
-    size = -(-count // pieces)
+    size = apart(-(-count // pieces))
 
     def cut(part: Array) -> Array:
-        filled = jnp.concatenate([part, part[: size * pieces - count]])
+        filled = jnp.resize(part, (size * pieces, *part.shape[1:]))
         return filled.reshape(pieces, size, *part.shape[1:])
 
-    answer = jax.lax.map(_solve_piece, jax.tree.map(cut, asked))
-    return jax.tree.map(lambda part: part.reshape(size * pieces, *part.shape[2:])[:count], answer)
+    if size == count:
+        return _solve_piece(asked)
+    cuts = jax.tree.map(cut, asked)
+    if pieces == 1:
+        answer = _solve_piece(jax.tree.map(lambda part: part[0], cuts))
+    else:
+        answer = jax.lax.map(_solve_piece, cuts)
+        answer = jax.tree.map(lambda part: part.reshape(-1, *part.shape[2:]), answer)
+    return jax.tree.map(lambda part: part[:count], answer)
 
 
 def _solve_piece(asked: QP) -> Answer:
@@ -114,23 +125,18 @@ def _careful(lanes: Lanes, _: Answer, wanted: Bool[Array, " size"]) -> Answer:  
 
 
 def _guessed(lanes: Lanes, wanted: Bool[Array, " B"]) -> guess.Search:
-    """Guesses for all lanes: over all of them, then in ever smaller groups of what is left."""
+    """Guesses for all lanes: over all of them, then, more carefully, in groups of what is left."""
     count = wanted.shape[0]
     problem = guess.springs(lanes)
     state = guess.begin(problem, ~wanted)
     if count < WORTH_GROUPS:
-        return guess.search(problem, state, MOST)
+        return guess.search(problem, state, MOST, CUTS)
+    state = guess.search(problem, state, QUICK, CUTS, spare=count // 4)
 
-    def searching(spare: int) -> Callable[..., guess.Search]:
-        def program(
-            problem: guess.Springs, state: guess.Search, there: Bool[Array, " size"]
-        ) -> guess.Search:
-            return guess.search(problem, replace(state, done=state.done | ~there), MOST, spare)
+    def go_on(
+        problem: guess.Springs, state: guess.Search, there: Bool[Array, " size"]
+    ) -> guess.Search:
+        state = replace(state, done=state.done | ~there)
+        return guess.search(problem, state, MOST, MORE_CUTS)
 
-        return program
-
-    state = guess.search(problem, state, MOST, count // 2)
-    for size, spare in ((count // 4, count // 16), (count // 16, 0)):
-        waiting = ~state.done & (state.passes < MOST)
-        state = in_groups(searching(spare), problem, state, waiting, size)
-    return state
+    return in_groups(go_on, problem, state, ~state.done, apart(count // 8))

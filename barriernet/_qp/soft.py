@@ -1,0 +1,101 @@
+"""The answer for an active set without hard rows: one elimination, spelled out.
+
+What `correct` does in a tableau, for the case that nearly every lane is in: active rows are
+springs, and every variable is free or at a bound.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from barriernet._qp.elimination import Factors, factorised, inverse, solved
+from barriernet._qp.lanes import Lanes, Matrix, gram, pulled, times
+
+
+class Balance(NamedTuple):
+    """Where the free variables come to rest between springs and bounds.
+
+    Attributes:
+        step: of each variable; fixed ones take theirs to the bound.
+        force: slope of the cost and the springs there, 0 for free variables but for rounding.
+        matrix: of cost and springs, M.
+        factors: of M with ones on the diagonal, and zeros beside it, for fixed variables.
+    """
+
+    step: Float[Array, "n B"]
+    force: Float[Array, "n B"]
+    matrix: Matrix
+    factors: Factors
+
+
+def balance(
+    lanes: Lanes,
+    x: Float[Array, "n B"],
+    weight: Float[Array, "K B"],
+    fixed: Bool[Array, "n B"],
+    hold: Float[Array, "n B"],
+) -> Balance:
+    """Work out the answer in residual form.
+
+    Args:
+        lanes: the problems.
+        x: from where.
+        weight: of the active rows, 0 for others.
+        fixed: variables at a bound.
+        hold: their steps to it, 0 for the others.
+    """
+    size = len(x)
+    lack = lanes.b - times(lanes.A, x)
+    pull = pulled(lanes.A, weight * lack)
+    slope = [lanes.q[j] + times(lanes.P[j], x) - pull[j] for j in range(size)]
+    inner = gram(lanes.A, weight)
+    matrix = [[lanes.P[i, j] + inner[i][j] for j in range(i + 1)] for i in range(size)]
+    matrix = [[matrix[max(i, j)][min(i, j)] for j in range(size)] for i in range(size)]
+
+    def masked(i: int, j: int) -> Array:
+        return jnp.where(fixed[i] | fixed[j], float(i == j), matrix[i][j])
+
+    factors = factorised([[masked(i, j) for j in range(i + 1)] for i in range(size)])
+    held = [slope[j] + times(matrix[j], hold) for j in range(size)]
+    step = solved(factors, [jnp.where(fixed[j], hold[j], -held[j]) for j in range(size)])
+    force = [slope[j] + times(matrix[j], step) for j in range(size)]
+    return Balance(jnp.stack(step), jnp.stack(force), matrix, factors)
+
+
+def responses(
+    found: Balance, fixed: Bool[Array, "n B"], sign: Float[Array, "n B"]
+) -> tuple[Float[Array, "n n B"], Float[Array, "n n B"], Float[Array, "n n B"]]:
+    """Response, shift and stiffness of `Answer`.
+
+    Args:
+        found: the balance.
+        fixed: variables at a bound.
+        sign: 1 at a lower bound, -1 at an upper one.
+    """
+    size, matrix = len(fixed), found.matrix
+    every = [(i, j) for i in range(size) for j in range(size)]
+    loose = inverse(found.factors)
+    half = [(i, j) for i, j in every if i >= j]
+    free = {(i, j): jnp.where(fixed[i] | fixed[j], 0, loose[i][j]) for i, j in half}
+    free |= {(j, i): free[i, j] for i, j in half}
+    # How a bound's move shifts the free variables, and what is left of its own stiffness.
+    along = {(i, j): sum(matrix[i][k] * free[k, j] for k in range(size)) for i, j in every}
+    left = {
+        (i, j): matrix[i][j] - sum(along[i, k] * matrix[k][j] for k in range(size))
+        for i, j in every
+    }
+    shift = {
+        (i, j): jnp.where(fixed[i], sign[i] * (1.0 if i == j else -along[i, j]), 0)
+        for i, j in every
+    }
+    both = {(i, j): fixed[i] & fixed[j] for i, j in every}
+    stiffness = {(i, j): jnp.where(both[i, j], sign[i] * left[i, j] * sign[j], 0) for i, j in every}
+
+    def table(entries: dict[tuple[int, int], Array]) -> Array:
+        flat = jnp.stack([entries[place] for place in every])
+        return flat.reshape(size, size, *flat.shape[1:])
+
+    return table(free), table(shift), table(stiffness)
