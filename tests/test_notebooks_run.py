@@ -52,6 +52,16 @@ def test_the_first_flight_runs_and_draws_four_figures(first_flight):
     assert "0 with contact, 0 ticks out of limits" in said
 
 
+def test_the_barrier_runs_and_draws_three_figures():
+    notebook = executed("03_barrier", "RADIUS = 0.8\nHARDEST = 5.0\nSTEPS = 100\nLESSONS = 60")
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert len([o for o in outputs if "image/png" in o.get("data", {})]) == 3
+    said = "".join(output.get("text", "") for output in outputs)
+    assert "26 of 26 certified" in said
+    assert "100 of 100 controls certified" in said
+    assert "infeasible: no point" in said
+
+
 def test_a_notebook_that_fails_is_seen(tmp_path, monkeypatch):
     (tmp_path / "bad.py").write_text('# %% tags=["parameters"]\nA = 1\n\n# %%\nassert A == 1\n')
     monkeypatch.setattr("test_notebooks_run.NOTEBOOKS", tmp_path)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 
@@ -65,7 +66,7 @@ class Policy(nnx.Module):
         return raw[0], raw[1]
 
 
-def _branch(size: PolicySize, outputs: int, rngs: nnx.Rngs) -> nnx.List:
+def _branch(size: PolicySize, outputs: int, rngs: nnx.Rngs) -> Sequence[nnx.Linear]:
     widths = (size.trunk, *size.branch, outputs)
     return nnx.List([_linear(a, b, rngs) for a, b in zip(widths[:-1], widths[1:], strict=True)])
 
@@ -73,7 +74,7 @@ def _branch(size: PolicySize, outputs: int, rngs: nnx.Rngs) -> nnx.List:
 def _linear(inputs: int, outputs: int, rngs: nnx.Rngs) -> nnx.Linear:
     bound = inputs**-0.5
 
-    def draw(key: Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Array:
+    def draw(key: Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
         return jax.random.uniform(key, shape, dtype, -bound, bound)
 
     return nnx.Linear(
