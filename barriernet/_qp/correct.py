@@ -15,7 +15,7 @@ from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
 from barriernet._qp.answer import NONE
-from barriernet._qp.lanes import UNROLLED, Lanes, gram, pulled, times
+from barriernet._qp.lanes import UNROLLED, Lanes, gram, largest, pulled, times
 from barriernet._qp.soft import balance, responses
 from barriernet._qp.sweep import read_off, sweep_all
 
@@ -100,7 +100,7 @@ def corrected(lanes: Lanes, state: Active, slots: Bool[Array, "n K B"] | None) -
     rest = _eliminated(lanes, state, hold) if spelled else _swept(lanes, state, hold, slots)
     x, force = state.x + jnp.where(state.fixed, hold, rest.step), rest.force
 
-    give = ROUNDING * eps * jnp.max(jnp.abs(lanes.q), axis=0)
+    give = ROUNDING * eps * largest(len(lanes.q), lambda j: jnp.abs(lanes.q[j]))
     lack, touch = lanes.b - times(lanes.A, x), ROUNDING * eps * (jnp.abs(lanes.b) + 1)
     rows = jnp.where(state.rows, lack > -touch, lack > touch)
     at_lower = jnp.where(state.fixed, state.at_lower & (force > -give), x < lanes.lower)

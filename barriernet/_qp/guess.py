@@ -24,8 +24,9 @@ from barriernet._qp.elimination import minimum
 from barriernet._qp.lanes import Lanes, gram, largest, summed, times
 from barriernet._qp.line import Line
 
-STIFFER = 1e2
-"""Stiffness of hard constraints, in units of the stiffest soft row."""
+STIFFER = 1e1
+"""Stiffness of hard constraints, in units of the stiffest soft row: more of it, and the rounding of
+x would be a force that counts."""
 STIFF = 1e5
 """Least stiffness of hard constraints, in units of the cost."""
 SETTLED = 1e-5
@@ -85,7 +86,7 @@ def springs(lanes: Lanes) -> Springs:
     lanes = lanes.astype(jnp.float32)
     hard = ~jnp.isfinite(lanes.weight)
     soft = jnp.where(hard, 0, lanes.weight)
-    square = jnp.sum(lanes.A * lanes.A, axis=0)
+    square = times(lanes.A, lanes.A)
     trace = jnp.max(jnp.stack([lanes.P[j, j] for j in range(lanes.q.shape[0])]), axis=0)
     wall = jnp.maximum(STIFF * trace, STIFFER * jnp.max(soft * square, axis=0, initial=0))
     return Springs(

@@ -19,6 +19,8 @@ from barriernet._qp.correct import ROUNDING, Active, active_at, corrected, slots
 from barriernet._qp.lanes import Lanes, largest, once, pulled, summed, times
 from barriernet._qp.problem import Outcome
 
+FEWEST = 16
+"""Lanes of a group, at least."""
 PASSES = 4
 """Corrections of what the first left open before the careful solver is asked."""
 
@@ -39,7 +41,7 @@ def settle(
     """
     state = corrected(lanes, active_at(lanes, x), None)
     waiting = wanted & ~state.settled
-    state = in_groups(_corrected_further, lanes, state, waiting, -(-x.shape[1] // 8))
+    state = in_groups(_corrected_further, lanes, state, waiting, max(FEWEST, x.shape[1] // 32))
     return _judged(lanes, state, passes)
 
 
@@ -118,6 +120,7 @@ def _refined(lanes: Lanes, state: Active) -> tuple[Float[Array, "n B"], Float[Ar
     weight = jnp.where(state.rows & jnp.isfinite(lanes.weight), lanes.weight, 0)
     force = weight * (lanes.b - times(lanes.A, x)) + state.held
     force = once(force)
-    step = once(-times(state.response, _slope(lanes, x, force)))
+    slope = [once(part) for part in _slope(lanes, x, force)]
+    step = once(-times(state.response, slope))
     force = force - weight * times(lanes.A, step)
     return inside(x + step, lanes.lower, lanes.upper), jnp.maximum(force, 0)

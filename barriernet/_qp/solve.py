@@ -19,14 +19,16 @@ from barriernet._qp.problem import QP, Outcome
 from barriernet._qp.settle import settle
 
 QUICK = 12
-"""Passes of a guess over all lanes of a large batch, with `CUTS` of each step."""
+"""Passes of a guess over all lanes of a large batch, with `CUTS` of each step; then once more so
+many over what is left, with `MORE_CUTS`. What has not ended by then is settled as it is."""
 CUTS = 4
 """Lengths of a step that are tried after the whole one."""
-MOST = 20
-"""Passes of a small batch, and of groups, those with `MORE_CUTS`; then a guess is settled as it is.
-"""
 MORE_CUTS = 10
 """Nearly an exact line search, without which a search can, seldom, go round in circles."""
+SPARE = 16
+"""The last lanes of so many are left to that, gathered."""
+MOST = 20
+"""Passes of a small batch."""
 SMALLEST = 128
 """Fewest lanes that a batch is cut into."""
 NUMBERS = 40_000
@@ -131,12 +133,12 @@ def _guessed(lanes: Lanes, wanted: Bool[Array, " B"]) -> guess.Search:
     state = guess.begin(problem, ~wanted)
     if count < WORTH_GROUPS:
         return guess.search(problem, state, MOST, CUTS)
-    state = guess.search(problem, state, QUICK, CUTS, spare=count // 4)
+    state = guess.search(problem, state, QUICK, CUTS, spare=count // SPARE)
 
     def go_on(
         problem: guess.Springs, state: guess.Search, there: Bool[Array, " size"]
     ) -> guess.Search:
         state = replace(state, done=state.done | ~there)
-        return guess.search(problem, state, MOST, MORE_CUTS)
+        return guess.search(problem, state, QUICK, MORE_CUTS)
 
-    return in_groups(go_on, problem, state, ~state.done, apart(count // 8))
+    return in_groups(go_on, problem, state, ~state.done, apart(count // SPARE))
