@@ -75,10 +75,8 @@ class Barrier:
         """The relative degree: how many gains the chain has.
 
         Raises:
-            ModelError: it is still to be found, see `on`, and no gains were given either.
+            ModelError: it is still to be found, see `on`.
         """
-        if self.relative_degree is None and self.gains is not None:
-            return len(self.gains)
         if self.relative_degree is None:
             raise ModelError("relative_degree: expected to be given, or found by Barrier.on")
         return self.relative_degree

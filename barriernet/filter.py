@@ -35,9 +35,8 @@ def filter_control(
         weight: price of each row's squared slack; infinite (the default) for hard rows. Soft rows
             give way to each other and to the limits instead of ending in the fallback.
         cost: what "nearest" means: (u - wish)' cost (u - wish); Euclidean by default.
-        fallback: returned, inside the limits, where there is no accepted answer. By default, where
-            hard rows contradict each other or the limits, what violates them least; else, and
-            where a fallback is not finite, the middle of the limits.
+        fallback: returned, inside the limits, where there is no accepted answer; where it is not
+            finite, and by default, the middle of the limits.
 
     Returns:
         The control, in the dtype of wish and rows, and its certificate.
@@ -77,11 +76,7 @@ def _filter_one(
     answer = solve_qp(metric, -metric @ wish, A, b, lower, upper, price)
 
     solved = answer.outcome == int(Outcome.SOLVED)
-    if fallback is None:
-        least = answer.outcome == int(Outcome.INFEASIBLE)
-        safe = jnp.where(least, answer.x, limits.middle)
-    else:
-        safe = fallback
+    safe = limits.middle if fallback is None else fallback
     safe = limits.clip(jnp.where(jnp.isfinite(safe), safe, limits.middle))
     control = jnp.where(solved, answer.x, jnp.where(jnp.isfinite(safe), safe, answer.x))
     return control, _certify(answer, control, wish, A, b, ~solved)

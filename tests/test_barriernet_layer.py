@@ -153,20 +153,6 @@ def test_hard_rows_that_ask_for_too_much_end_in_the_fallback():
     np.testing.assert_array_equal(control, 0)
 
 
-def test_without_a_fallback_they_are_violated_least():
-    """u1 >= 20 and 2 u2 >= -1 in a box of 9: full effort towards the first, the wish in the other.
-
-    A row that is no number has no such answer: the middle of the limits.
-    """
-    A, b = np.array([[1.0, 0.0], [0.0, 2.0]]), np.array([20.0, -1.0])
-    limits, hard = Limits.between([-9, -9], [9, 9]), np.full(2, np.inf)
-    control, certificate = filter_rows(np.zeros(2), A, b, limits, hard, np.eye(2))
-    assert certificate.outcome == Outcome.INFEASIBLE and certificate.replaced
-    np.testing.assert_allclose(control, [9, 0], atol=1e-12)
-    control, _ = filter_rows(np.zeros(2), A, b * np.nan, limits, hard, np.eye(2))
-    np.testing.assert_array_equal(control, 0)
-
-
 def test_cost_says_what_nearest_means():
     """One row u1 + u2 >= 2 from the origin: the correction goes where it is cheap."""
     A, b = np.array([[1.0, 1.0], [0.0, 0.0]]), np.array([2.0, -1.0])
