@@ -37,7 +37,7 @@ class Bench:
     seeds: int = 20
     """Trainings of ours, each way."""
     original_seeds: int = 3
-    """Trainings of the original; each takes about half a minute."""
+    """Trainings of the original."""
     quick: bool = False
     """One training of the original, three of ours."""
     data: Path | None = None

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
 from dataclasses import replace
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -19,16 +17,9 @@ from barriernet.examples.matfile import MatFileError, read_matrices
 from barriernet.examples.report import measure
 
 
-def published() -> Path:
-    home = os.environ.get("LNN_NAV_TEST_DATA")
-    if home is None or not (Path(home) / "barriernet_3d").is_dir():
-        pytest.skip("the published flight is not here (LNN_NAV_TEST_DATA)")
-    return Path(home) / "barriernet_3d"
-
-
 @pytest.fixture(scope="module")
-def flight():
-    return robot3d.load(published())
+def flight(test_data):
+    return robot3d.load(test_data / "barriernet_3d")
 
 
 def test_the_published_flight_is_read_as_described(flight):

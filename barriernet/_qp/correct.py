@@ -15,7 +15,7 @@ from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
 from barriernet._qp.answer import NONE
-from barriernet._qp.lanes import UNROLLED, Lanes, gram, largest, pulled, times
+from barriernet._qp.lanes import UNROLLED, Lanes, gram, largest, mirrored, pulled, times
 from barriernet._qp.soft import balance, responses
 from barriernet._qp.sweep import read_off, sweep_all
 
@@ -182,14 +182,12 @@ def _tableau(
 
     Unknowns: the step from x, then minus the multipliers of the rows in the slots.
     """
-    x, free, size = state.x, ~state.fixed, len(state.x)
+    x, free = state.x, ~state.fixed
     lack = lanes.b - times(lanes.A, x)
     weight = _springs(lanes, state)
     slope = lanes.q + times(lanes.P, x) - jnp.stack(pulled(lanes.A, weight * lack))
-    inner = gram(lanes.A, weight)
-    matrix = lanes.P + jnp.stack(
-        [jnp.stack([inner[max(i, j)][min(i, j)] for j in range(size)]) for i in range(size)]
-    )
+    inner = mirrored(gram(lanes.A, weight))
+    matrix = lanes.P + jnp.stack([jnp.stack(row) for row in inner])
     zero = jnp.zeros_like(slope[:1])
     if slots is None:
         top = jnp.concatenate([matrix, slope[:, None]], axis=1)

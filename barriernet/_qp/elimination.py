@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from barriernet._qp.lanes import UNROLLED, Matrix, Vector
+from barriernet._qp.lanes import UNROLLED, Matrix, Vector, mirrored
 
 
 class Factors(NamedTuple):
@@ -69,9 +69,7 @@ def minimum(matrix: Matrix, slope: Vector) -> list[Array]:
     size = len(slope)
     if size <= UNROLLED:
         return solved(factorised(matrix), [-part for part in slope])
-    whole = jnp.stack(
-        [jnp.stack([matrix[max(i, j)][min(i, j)] for j in range(size)]) for i in range(size)]
-    )
+    whole = jnp.stack([jnp.stack(row) for row in mirrored(matrix)])
     table = jnp.concatenate([whole, -jnp.stack(list(slope))[:, None]], axis=1)
     index = jnp.arange(size)[:, None, None]
 

@@ -110,6 +110,12 @@ def gram(A: Float[Array, "n K B"], weight: Float[Array, "K B"]) -> Matrix:
     return [[entry(i, j) for j in range(i + 1)] for i in range(size)]
 
 
+def mirrored(matrix: Matrix) -> list[list[Array]]:
+    """Every entry of a symmetric matrix, from those on and below the diagonal."""
+    size = range(len(matrix))
+    return [[matrix[max(i, j)][min(i, j)] for j in size] for i in size]
+
+
 def pulled(A: Float[Array, "n K B"], force: Float[Array, "K B"]) -> list[Array]:
     """A' force."""
     return [summed(A.shape[1], lambda k, row=row: row[k] * force[k]) for row in A]

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from barriernet._qp.elimination import Factors, factorised, inverse, solved
-from barriernet._qp.lanes import Lanes, Matrix, gram, pulled, times
+from barriernet._qp.lanes import Lanes, Matrix, gram, mirrored, pulled, times
 
 
 class Balance(NamedTuple):
@@ -53,7 +53,7 @@ def balance(
     slope = [lanes.q[j] + times(lanes.P[j], x) - pull[j] for j in range(size)]
     inner = gram(lanes.A, weight)
     matrix = [[lanes.P[i, j] + inner[i][j] for j in range(i + 1)] for i in range(size)]
-    matrix = [[matrix[max(i, j)][min(i, j)] for j in range(size)] for i in range(size)]
+    matrix = mirrored(matrix)
 
     def masked(i: int, j: int) -> Array:
         return jnp.where(fixed[i] | fixed[j], float(i == j), matrix[i][j])
