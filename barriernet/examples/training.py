@@ -25,6 +25,7 @@ class Recipe:
         last: rate of the last step, as a share of the peak.
         decay: decoupled weight decay.
         clip: largest norm of a step's gradient.
+        betas: decay rates of Adam's two averages; a short run needs short ones.
         calm: weight of the mean square of what the gains' logits exceed 2 by, which keeps gains
             from the ends of their range, where the sigmoid is flat and nothing more is learnt.
         jitter: standard deviation of what is added to the states of a step, in units of their
@@ -38,6 +39,7 @@ class Recipe:
     last: float = 0.0
     decay: float = 0.0
     clip: float = 1.0
+    betas: tuple[float, float] = (0.9, 0.999)
     calm: float = 0.0
     jitter: float = 0.0
 
@@ -48,7 +50,7 @@ class Recipe:
         schedule = optax.warmup_cosine_decay_schedule(
             first, self.rate, rise, steps, self.last * self.rate
         )
-        descent = optax.adamw(schedule, weight_decay=self.decay)
+        descent = optax.adamw(schedule, *self.betas, weight_decay=self.decay)
         return optax.chain(optax.clip_by_global_norm(self.clip), descent)
 
 
