@@ -18,7 +18,7 @@ from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
 from barriernet._qp.answer import NONE
-from barriernet._qp.dense import orthonormal
+from barriernet._qp.bases import Bases, bases, no_bases
 from barriernet._qp.scaling import ScaledQP
 
 
@@ -37,6 +37,7 @@ class ActiveSet:
         candidate_multiplier: how far it is in.
         relaxed: whether the hard rows turned out infeasible and have slack now.
         passed_over: hard constraints that others imply up to rounding.
+        bases: of this active set.
         iterations: passes so far.
     """
 
@@ -49,6 +50,7 @@ class ActiveSet:
     candidate_multiplier: Float[Array, ""]
     relaxed: Bool[Array, ""]
     passed_over: Bool[Array, " m"]
+    bases: Bases
     iterations: Int[Array, ""]
 
     @property
@@ -109,6 +111,7 @@ def run(problem: ScaledQP, enabled: Bool[Array, ""]) -> ActiveSet:
         candidate_multiplier=jnp.zeros((), dtype),
         relaxed=jnp.zeros((), bool),
         passed_over=jnp.zeros(problem.c.shape[0], bool),
+        bases=no_bases(problem),
         iterations=jnp.zeros((), jnp.int32),
     )
     first = jnp.where(enabled, _most_violated(state, problem), NONE)
@@ -140,9 +143,9 @@ def _rounding(side: Float[Array, "*m"], x: Float[Array, " n"]) -> Float[Array, "
 def _advance(state: ActiveSet, problem: ScaledQP) -> ActiveSet:
     """One pass: move until the candidate holds, or until another constraint has to leave."""
     rows, count = problem.soft.shape[0], problem.c.shape[0]
-    weight, compliance, soft = problem.stiffness(state.relaxed)
+    _, compliance, soft = problem.stiffness(state.relaxed)
     candidate = _candidate(state, problem, compliance, soft)
-    rates = _rates(state, problem, candidate, jnp.where(state.soft_active, weight, 0))
+    rates = _rates(state, problem, candidate)
 
     x = state.x + rates.drift
     violation = candidate.side - candidate.normal @ x
@@ -182,7 +185,9 @@ def _advance(state: ActiveSet, problem: ScaledQP) -> ActiveSet:
     )
     moved = _restarted(moved, problem, relax)
     following = jnp.where(drop, state.candidate, _most_violated(moved, problem))
-    return replace(moved, candidate=following)
+    weight = jnp.where(moved.soft_active, problem.stiffness(moved.relaxed)[0], 0)
+    factors = bases(problem, weight, moved.normals(problem.C), moved.used)
+    return replace(moved, candidate=following, bases=factors)
 
 
 def _contradicts(
@@ -220,16 +225,10 @@ def _candidate(
     )
 
 
-def _rates(
-    state: ActiveSet, problem: ScaledQP, candidate: Candidate, weight: Float[Array, " K"]
-) -> Rates:
-    eps = jnp.finfo(weight.dtype).eps
-    idle = jnp.where(state.used, 0.0, 1.0).astype(weight.dtype)
-    root = jnp.sqrt(weight)
-    white, basis = orthonormal(jnp.concatenate([problem.root, problem.A * root[:, None]]))
-    normals = state.normals(problem.C)
-    pull, held = candidate.normal @ white, (normals @ white).T
-    inner, _ = orthonormal(jnp.concatenate([held, jnp.diag(idle)]))
+def _rates(state: ActiveSet, problem: ScaledQP, candidate: Candidate) -> Rates:
+    eps = jnp.finfo(problem.q.dtype).eps
+    white, stretched, held, inner = state.bases
+    pull = candidate.normal @ white
     slot = inner @ ((pull @ held) @ inner)
     free = pull - held @ slot
     # Once more, so that what is left of a dependent candidate is rounding and nothing else.
@@ -241,11 +240,12 @@ def _rates(
     dependent = full | (closing <= (256 * eps) ** 2 * (pull @ pull))
     free = jnp.where(dependent, 0, free)
     sides = jnp.where(state.used, problem.c[jnp.maximum(state.slot, 0)], 0)
+    off = sides - state.normals(problem.C) @ state.x
     return Rates(
-        drift=white @ (held @ (inner @ ((sides - normals @ state.x) @ inner))),
+        drift=white @ (held @ (inner @ (off @ inner))),
         x=white @ free,
         # weight A x, but without the digits that product loses on stiff rows
-        soft=-root * (basis[problem.q.shape[0] :] @ free),
+        soft=-(stretched @ free),
         slot=jnp.where(state.used, -slot, 0),
         closing=candidate.compliance + jnp.where(dependent, 0, closing),
     )

@@ -15,7 +15,6 @@ from jaxtyping import Array, Float, Int
 from barriernet._qp.active_set import ActiveSet, iteration_limit, run
 from barriernet._qp.answer import NONE, Answer
 from barriernet._qp.bounds import inside
-from barriernet._qp.dense import orthonormal
 from barriernet._qp.polish import Polished, optimality_residual, polish
 from barriernet._qp.problem import QP, Outcome
 from barriernet._qp.scaling import ScaledQP, examine, scaled, tamed
@@ -31,7 +30,7 @@ def solve_carefully(asked: QP) -> Answer:
     outcome, residual = _verdict(problem, found, polished)
     outcome = jnp.where(sound, outcome, seen.refused).astype(jnp.int32)
     x, slack, multipliers = _in_units(asked, seen.stretch, problem, polished)
-    response, shift, stiffness = _inverse(problem, found, seen.stretch)
+    response, shift, stiffness = _inverse(found, seen.stretch)
     return Answer(
         x=x,
         slack=slack,
@@ -95,20 +94,15 @@ def _in_units(
 
 
 def _inverse(
-    problem: ScaledQP, found: ActiveSet, stretch: Float[Array, " K"]
+    found: ActiveSet, stretch: Float[Array, " K"]
 ) -> tuple[Float[Array, "n n"], Float[Array, "n n"], Float[Array, "n n"]]:
     """Response, shift and stiffness of `Answer`, of the active set that was found."""
-    idle = jnp.where(found.used, 0.0, 1.0).astype(problem.q.dtype)
-    weight, _, _ = problem.stiffness(found.relaxed)
-    root = jnp.sqrt(jnp.where(found.soft_active, weight, 0))[:, None]
-    white, _ = orthonormal(jnp.concatenate([problem.root, problem.A * root]))
-    held = found.normals(problem.C) @ white
-    inner, _ = orthonormal(jnp.concatenate([held.T, jnp.diag(idle)]))
-    used = found.used[:, None]
+    white, _, held, inner = found.bases
+    size, used = len(white), found.used[:, None]
     stiffness = jnp.where(used & used.T, inner @ inner.T, 0)
-    shift = stiffness @ held
-    response = white @ (jnp.eye(idle.shape[0], dtype=idle.dtype) - held.T @ shift) @ white.T
+    shift = stiffness @ held.T
+    response = white @ (jnp.eye(size, dtype=white.dtype) - held @ shift) @ white.T
     # Back to rows that are not of length one.
-    lengths = jnp.concatenate([stretch, jnp.ones(2 * idle.shape[0], idle.dtype)])
+    lengths = jnp.concatenate([stretch, jnp.ones(2 * size, white.dtype)])
     unit = lengths[jnp.maximum(found.slot, 0)]
     return response, (shift @ white.T) / unit[:, None], stiffness / (unit[:, None] * unit)

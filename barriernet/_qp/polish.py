@@ -13,7 +13,7 @@ from flax import struct
 from jaxtyping import Array, Bool, Float
 
 from barriernet._qp.active_set import ActiveSet
-from barriernet._qp.dense import orthonormal
+from barriernet._qp.bases import Bases
 from barriernet._qp.scaling import ScaledQP
 
 
@@ -59,25 +59,19 @@ class Conditions:
             ]
         )
 
-    def solve(self, root: Float[Array, "n n"], right: Float[Array, " m"]) -> tuple[Array, ...]:
+    def solve(self, bases: Bases, right: Float[Array, " m"]) -> tuple[Array, ...]:
         """The x, y and z that give `right`.
 
-        `root` is R with R'R = P. The rows are eliminated in factored form, so weights of any size
-        cost no digits.
+        The rows are eliminated in factored form, so weights of any size cost no digits.
         """
-        springs = jnp.sqrt(1 / self.give)
-        white, basis = orthonormal(jnp.concatenate([root, self.A * springs[:, None]]))
-        basis = basis[root.shape[0] :]
-        held = (self.normals @ white).T
-        inner, _ = orthonormal(jnp.concatenate([held, jnp.diag(self.idle)]))
+        white, stretched, held, inner = bases
 
         def once(right: Float[Array, " m"]) -> Float[Array, " m"]:
             force, short, off = self._split(right)
-            stretched = springs * short
-            pulled = force @ white + stretched @ basis
+            pulled = force @ white + short @ stretched
             z = inner @ ((pulled @ held - off) @ inner)
             pulled = pulled - held @ z
-            y = springs * (basis @ pulled - stretched)
+            y = stretched @ pulled - short / self.give
             return jnp.concatenate([white @ pulled, y, z])
 
         first = once(right)
@@ -107,7 +101,7 @@ def polish(problem: ScaledQP, found: ActiveSet) -> Polished:
         idle=jnp.where(found.used, 0.0, 1.0).astype(problem.q.dtype),
     )
     moved, soft_change, hard_change = system.solve(
-        problem.root,
+        found.bases,
         jnp.concatenate(
             [
                 pull - problem.P @ found.x - problem.q,

@@ -27,6 +27,7 @@ class ScaledQP:
         weight: price of each scaled row's squared slack, 0 where the row is hard.
         compliance: 1 / weight, 0 where the row is hard.
         root: R with R'R = P, a constant.
+        white: inverse of R, a constant.
         start: the minimum of the cost alone, a constant.
     """
 
@@ -39,6 +40,7 @@ class ScaledQP:
     weight: Float[Array, " K"]
     compliance: Float[Array, " K"]
     root: Float[Array, "n n"]
+    white: Float[Array, "n n"]
     start: Float[Array, " n"]
 
     @property
@@ -76,6 +78,7 @@ class Examination:
         stretch: length of each row, 1 for rows that count as zero.
         blank: which rows count as zero.
         root: R with R'R = P.
+        white: inverse of R.
         start: the minimum of the cost alone.
     """
 
@@ -83,6 +86,7 @@ class Examination:
     stretch: Float[Array, " K"]
     blank: Bool[Array, " K"]
     root: Float[Array, "n n"]
+    white: Float[Array, "n n"]
     start: Float[Array, " n"]
 
 
@@ -121,12 +125,13 @@ def examine(asked: QP) -> Examination:
     )
     kind = jnp.where(jnp.all(valid), int(Outcome.SOLVED), int(Outcome.INVALID))
     refused = jnp.where(jnp.all(finite), kind, int(Outcome.NONFINITE)).astype(jnp.int32)
-    sound = refused == int(Outcome.SOLVED)
+    sound, eye = refused == int(Outcome.SOLVED), jnp.eye(size, dtype=dtype)
     return Examination(
         refused=refused,
         stretch=jnp.where(sound & ~blank, stretch, 1),
         blank=blank,
-        root=jnp.where(sound, root, jnp.eye(size, dtype=dtype)),
+        root=jnp.where(sound, root, eye),
+        white=jnp.where(sound, white, eye),
         start=jnp.where(sound, start, 0),
     )
 
@@ -164,6 +169,7 @@ def scaled(tame: QP, known: Examination) -> ScaledQP:
         weight=jnp.where(soft, weight, 0),
         compliance=jnp.where(soft, 1 / weight, 0),
         root=known.root,
+        white=known.white,
         start=known.start,
     )
 

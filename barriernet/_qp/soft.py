@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from barriernet._qp.elimination import Factors, factorised, inverse, solved
-from barriernet._qp.lanes import Lanes, Matrix, gram, mirrored, pulled, times
+from barriernet._qp.lanes import Lanes, Matrix, gram, mirrored, once, pulled, times
 
 
 class Balance(NamedTuple):
@@ -75,27 +75,17 @@ def responses(
         fixed: variables at a bound.
         sign: 1 at a lower bound, -1 at an upper one.
     """
-    size, matrix = len(fixed), found.matrix
-    every = [(i, j) for i in range(size) for j in range(size)]
-    loose = inverse(found.factors)
-    half = [(i, j) for i, j in every if i >= j]
-    free = {(i, j): jnp.where(fixed[i] | fixed[j], 0, loose[i][j]) for i, j in half}
-    free |= {(j, i): free[i, j] for i, j in half}
+    size, loose = len(fixed), mirrored(inverse(found.factors))
+    matrix, whole = _table(found.matrix), _table(loose)
+    pair = fixed[:, None] & fixed[None]
+    free = once(jnp.where(fixed[:, None] | fixed[None], 0, whole))
     # How a bound's move shifts the free variables, and what is left of its own stiffness.
-    along = {(i, j): sum(matrix[i][k] * free[k, j] for k in range(size)) for i, j in every}
-    left = {
-        (i, j): matrix[i][j] - sum(along[i, k] * matrix[k][j] for k in range(size))
-        for i, j in every
-    }
-    shift = {
-        (i, j): jnp.where(fixed[i], sign[i] * (1.0 if i == j else -along[i, j]), 0)
-        for i, j in every
-    }
-    both = {(i, j): fixed[i] & fixed[j] for i, j in every}
-    stiffness = {(i, j): jnp.where(both[i, j], sign[i] * left[i, j] * sign[j], 0) for i, j in every}
+    along = once(sum(matrix[:, k, None] * free[None, k] for k in range(size)))
+    left = matrix - sum(along[:, k, None] * matrix[None, k] for k in range(size))
+    own = jnp.eye(size, dtype=along.dtype)[..., None]
+    shift = jnp.where(fixed[:, None], sign[:, None] * (own - along), 0)
+    return free, shift, jnp.where(pair, sign[:, None] * left * sign[None], 0)
 
-    def table(entries: dict[tuple[int, int], Array]) -> Array:
-        flat = jnp.stack([entries[place] for place in every])
-        return flat.reshape(size, size, *flat.shape[1:])
 
-    return table(free), table(shift), table(stiffness)
+def _table(rows: Matrix) -> Float[Array, "n n B"]:
+    return jnp.stack([jnp.stack(row) for row in rows])
