@@ -29,8 +29,17 @@ class System(Protocol):
 
 
 @runtime_checkable
-class Constraint(Protocol):
-    """What puts one row on the control: `Barrier`, `DiscreteBarrier`, or a user's own."""
+class BarrierLike(Protocol):
+    """What turns into a `Constraint` once the system is known: `Barrier`, `DiscreteBarrier`."""
+
+    def on(self, system: Any) -> Constraint:  # noqa: ANN401 - each kind has its kind of system
+        """The constraint made ready for a system."""
+        ...
+
+
+@runtime_checkable
+class Constraint(BarrierLike, Protocol):
+    """What puts one row on the control: a barrier that is ready, or a user's own."""
 
     @property
     def gain_count(self) -> int:
@@ -40,10 +49,6 @@ class Constraint(Protocol):
     @property
     def own_gains(self) -> tuple[float, ...]:
         """The gains of a call that brings none."""
-        ...
-
-    def on(self, system: Any) -> Constraint:  # noqa: ANN401 - each kind has its kind of system
-        """The constraint made ready for a system."""
         ...
 
     def values(
@@ -72,7 +77,7 @@ class Constraint(Protocol):
 
 def join_barriers(
     system: System,
-    barriers: Sequence[Constraint],
+    barriers: Sequence[BarrierLike],
     state: Float[FloatArray, " states"],
     gains: Float[FloatArray, " total"] | None = None,
     time: Float[FloatArray, ""] | float = 0.0,
@@ -110,7 +115,7 @@ def join_barriers(
 
 def chain_values(
     system: System,
-    barriers: Sequence[Constraint],
+    barriers: Sequence[BarrierLike],
     state: Float[FloatArray, " states"],
     gains: Float[FloatArray, " total"] | None = None,
     time: Float[FloatArray, ""] | float = 0.0,

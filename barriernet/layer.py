@@ -17,7 +17,7 @@ from barriernet.certificate import Certificate
 from barriernet.errors import ModelError
 from barriernet.filter import filter_control as filter_control
 from barriernet.gains import LearnableGains
-from barriernet.joint import Constraint, System
+from barriernet.joint import BarrierLike, System
 from barriernet.limits import Limits
 from barriernet.pure import safe_control
 
@@ -42,7 +42,7 @@ class BarrierNet(nnx.Module):
     def __init__(
         self,
         system: System,
-        barriers: Sequence[Constraint],
+        barriers: Sequence[BarrierLike],
         limits: Limits,
         *,
         weight: float | Float[FloatArray, " K"] | Float[FloatArray, ""] = float("inf"),

@@ -13,13 +13,13 @@ from barriernet.batch import over_batch
 from barriernet.certificate import Cause, Certificate
 from barriernet.errors import ModelError
 from barriernet.filter import filter_control
-from barriernet.joint import Constraint, System, join_barriers
+from barriernet.joint import BarrierLike, System, join_barriers
 from barriernet.limits import Limits
 
 
 def safe_control(
     system: System,
-    barriers: Sequence[Constraint],
+    barriers: Sequence[BarrierLike],
     limits: Limits,
     state: Float[FloatArray, "*#batch states"],
     wish: Float[FloatArray, "*#batch controls"],

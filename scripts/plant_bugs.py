@@ -98,6 +98,13 @@ BUGS = (
         QP,
     ),
     Bug(
+        "bases of an older active set",
+        "barriernet/_qp/active_set.py",
+        "return replace(moved, candidate=following, bases=factors)",
+        "return replace(moved, candidate=following, bases=state.bases)",
+        QP,
+    ),
+    Bug(
         "infeasible called solved",
         "barriernet/_qp/careful.py",
         "return jnp.where(infeasible, int(Outcome.INFEASIBLE), solved), residual",
@@ -135,8 +142,8 @@ BUGS = (
     Bug(
         "wrong sign of how bounds move the free variables",
         "barriernet/_qp/soft.py",
-        "sign[i] * (1.0 if i == j else -along[i, j])",
-        "sign[i] * (1.0 if i == j else along[i, j])",
+        "sign[:, None] * (own - along)",
+        "sign[:, None] * (own + along)",
         SLOPES,
     ),
     Bug(

@@ -18,6 +18,7 @@ from barriernet.verify.problems import Problems, adversarial_problems
 # As it is for a program that is run from there.
 sys.path.append(str(Path(__file__).resolve().parents[1] / "scripts"))
 
+import plant_bugs
 from qp_peers.forms import explicit
 from qp_peers.measure import Pace, measure
 from qp_peers.ours import Ours
@@ -291,3 +292,12 @@ def test_the_two_locks_agree(repository):
     shared = set(base) & set(peers)
     assert "jax" in shared
     assert {name for name in shared if version(base[name]) != version(peers[name])} == set()
+
+
+def test_every_bug_that_is_planted_has_its_place_and_its_tests():
+    """Code moves on; a bug that no longer fits would be planted nowhere."""
+    assert len(plant_bugs.BUGS) >= 12
+    for bug in plant_bugs.BUGS:
+        assert (plant_bugs.ROOT / bug.file).read_text(encoding="utf-8").count(bug.before) == 1, bug
+        assert bug.after != bug.before
+        assert all((plant_bugs.ROOT / test).is_file() for test in bug.tests), bug

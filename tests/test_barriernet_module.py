@@ -17,6 +17,7 @@ from barriernet import (
     LearnableGains,
     Limits,
     ModelError,
+    join_barriers,
     positive,
 )
 from barriernet.batch import over_batch
@@ -27,6 +28,17 @@ BARRIERS = (Barrier(lambda x: 1 - x[0], 2, (1.0, 1.0)), Barrier(lambda x: 9 - x[
 
 def layer(**more):
     return BarrierNet(SYSTEM, BARRIERS, LIMITS, **more)
+
+
+def test_barriers_whose_degree_is_still_to_be_found_are_taken_as_they_are():
+    """Type checks look at every property; that of the degree raises until `on` has found it."""
+    unready = [Barrier(lambda x: 1 - x[0], gains=(1.0, 1.0)), Barrier(lambda x: 9 - x[3])]
+    found = BarrierNet(SYSTEM, unready, LIMITS)
+    assert [barrier.relative_degree for barrier in found.barriers] == [2, 1]
+    A, b = join_barriers(SYSTEM, unready, jnp.array([0.0, 0.0, 1.0, 1.0]))
+    expected = join_barriers(SYSTEM, BARRIERS, jnp.array([0.0, 0.0, 1.0, 1.0]))
+    np.testing.assert_array_equal(A, expected[0])
+    np.testing.assert_array_equal(b, expected[1])
 
 
 # Gains.

@@ -75,16 +75,20 @@ def responses(
         fixed: variables at a bound.
         sign: 1 at a lower bound, -1 at an upper one.
     """
-    size, loose = len(fixed), mirrored(inverse(found.factors))
-    matrix, whole = _table(found.matrix), _table(loose)
+    matrix, whole = _table(found.matrix), _table(mirrored(inverse(found.factors)))
     pair = fixed[:, None] & fixed[None]
     free = once(jnp.where(fixed[:, None] | fixed[None], 0, whole))
     # How a bound's move shifts the free variables, and what is left of its own stiffness.
-    along = once(sum(matrix[:, k, None] * free[None, k] for k in range(size)))
-    left = matrix - sum(along[:, k, None] * matrix[None, k] for k in range(size))
-    own = jnp.eye(size, dtype=along.dtype)[..., None]
+    along = once(_product(matrix, free))
+    left = matrix - _product(along, matrix)
+    own = jnp.eye(len(fixed), dtype=along.dtype)[..., None]
     shift = jnp.where(fixed[:, None], sign[:, None] * (own - along), 0)
     return free, shift, jnp.where(pair, sign[:, None] * left * sign[None], 0)
+
+
+def _product(left: Float[Array, "n n B"], right: Float[Array, "n n B"]) -> Float[Array, "n n B"]:
+    each = range(len(left))
+    return times([left[:, k, None] for k in each], [right[None, k] for k in each])
 
 
 def _table(rows: Matrix) -> Float[Array, "n n B"]:
