@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import tyro
+from train_barriernet import published_flight
 
 if TYPE_CHECKING:
     from jax import Array
@@ -74,8 +75,7 @@ def main(config: Bench) -> int:
     # One core each, and the same one: ours and its peer may use threads elsewhere.
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    home = os.environ.get("LNN_NAV_TEST_DATA")
-    folder = config.data or (Path(home) / "barriernet_3d" if home else None)
+    folder = published_flight(config.data)
     if folder is None:
         print("no published flight: give --data, or set LNN_NAV_TEST_DATA")
         return 0

@@ -40,8 +40,7 @@ def main(config: Training) -> int:
     from barriernet.examples.report import measure
 
     if config.experiment == "robot3d":
-        home = os.environ.get("LNN_NAV_TEST_DATA")
-        folder = config.data or (Path(home) / "barriernet_3d" if home else None)
+        folder = published_flight(config.data)
         if folder is None:
             print("robot3d needs the published flight: --data, or LNN_NAV_TEST_DATA")
             return 2
@@ -66,6 +65,12 @@ def main(config: Training) -> int:
         text = json.dumps([row.as_json() for row in rows], indent=2)
         config.json.write_text(text + "\n", encoding="utf-8")
     return 1 if any(row.barrier and row.unsafe_runs for row in rows) else 0
+
+
+def published_flight(given: Path | None) -> Path | None:
+    """The folder of the 3D robot's data: as given, or in that of all test data, or none."""
+    home = os.environ.get("LNN_NAV_TEST_DATA")
+    return given or (Path(home) / "barriernet_3d" if home else None)
 
 
 if __name__ == "__main__":
