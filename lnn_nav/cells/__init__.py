@@ -10,3 +10,4 @@ from lnn_nav.cells.protocol import Cell as Cell
 from lnn_nav.cells.recurrent import GRU as GRU
 from lnn_nav.cells.recurrent import LSTM as LSTM
 from lnn_nav.cells.recurrent import MLP as MLP
+from lnn_nav.cells.wiring import Wiring as Wiring
