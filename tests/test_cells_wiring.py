@@ -27,7 +27,7 @@ def drawn(size):
 
 
 def test_wirings_are_those_of_ncps_on_200_seeds():
-    """ncps 1.0.1, see golden/make_ncps.py."""
+    """As `ncps` 1.0.1 draws them, see golden/make_ncps.py."""
     golden = json.loads(GOLDEN.read_text())
     assert len(golden) == 200
     for expected, size in zip(golden, drawn_sizes(), strict=True):

@@ -129,7 +129,9 @@ class Wiring:
             raise ValueError(f"wiring: expected JSON, got {text[:40]!r}") from refusal
         if not isinstance(plain, Mapping) or plain.get("format") != FORMAT:
             raise ValueError(f"format: expected {FORMAT!r}, got {text[:40]!r}")
-        neurons, inputs, outputs = (_count(plain, name) for name in ("neurons", "inputs", "outputs"))
+        neurons, inputs, outputs = (
+            _count(plain, name) for name in ("neurons", "inputs", "outputs")
+        )
         try:
             layers = tuple((name, tuple(ids)) for name, ids in plain["layers"])
         except (KeyError, TypeError, ValueError) as refusal:
