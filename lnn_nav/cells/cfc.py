@@ -1,15 +1,20 @@
-"""The closed-form continuous-time cell (CfC), gated form.
+"""The closed-form continuous-time cell (CfC) in its three modes.
 
 Hasani, Lechner, Amini et al., "Closed-form continuous-time neural networks", Nature Machine
-Intelligence 4 (2022), equation 10: with x = [input, memory] through a shared backbone,
+Intelligence 4 (2022): with x = [input, memory] through a shared backbone and heads f1, f2, a, b,
 
-    memory' = f1(x) (1 - s) + f2(x) s,    s = sigmoid(a(x) dt + b(x)),
+    gated     memory' = f1 (1 - s) + f2 s,    s = sigmoid(a dt + b)    (equation 10)
+    no_gate   memory' = f1 + f2 s
+    pure      memory' = A - A f exp(-dt (|w| + |f|))                   (the solution itself)
 
-f1, f2 bounded by tanh. The memory is a convex combination of two numbers in [-1, 1], so it never
-leaves [-1, 1], whatever the weights, the input and dt.
+f1 and f2 are bounded by tanh, so a gated memory is a convex combination of two numbers in [-1, 1]
+and never leaves [-1, 1], whatever the weights, the input and dt; without the gate it stays in
+[-2, 2]. In the pure mode f is linear and |memory| <= |A| (1 + 1 / (e dt)).
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -18,63 +23,136 @@ from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Float
 
-LECUN_SCALE, LECUN_SLOPE = 1.7159, 0.666
+from lnn_nav.cells.activations import activation
+from lnn_nav.cells.activations import lecun_tanh as lecun_tanh
 
-
-def lecun_tanh(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """1.7159 tanh(0.666 x), the backbone's activation in every published CfC."""
-    return LECUN_SCALE * jnp.tanh(LECUN_SLOPE * x)
+MODES = ("gated", "no_gate", "pure")
 
 
 class CfC(nnx.Module):
-    """Gated CfC cell with a one-layer backbone; the output is the new memory.
+    """Fully connected CfC cell; the output is the new memory.
 
     Attributes:
         inputs: number of input features.
         outputs: number of output features, equal to the memory's.
         memory_size: number of neurons.
-        backbone: the shared layer.
-        heads: f1, f2, a and b side by side in one matrix.
+        backbone: the first shared layer, or None.
+        deeper: shared layers after it.
+        heads: f1, f2, a and b side by side in one matrix; f alone in the pure mode.
+        decay: w of the pure mode, else None.
+        rest: A of the pure mode, else None.
     """
 
-    def __init__(self, inputs: int, neurons: int, backbone: int, *, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        neurons: int,
+        backbone: int | Sequence[int] = 128,
+        *,
+        mode: str = "gated",
+        activation: str = "lecun_tanh",
+        squash: str = "tanh",
+        rngs: nnx.Rngs,
+    ) -> None:
         """Draw the weights (float32).
 
         Args:
             inputs: number of input features.
             neurons: number of neurons, the size of the memory and of the output.
-            backbone: width of the shared layer.
+            backbone: width of the shared layer, or of several; none at all for `()`.
+            mode: see the module.
+            activation: after every shared layer.
+            squash: activation of f1 and f2; bounds hold for tanh.
             rngs: source of randomness.
 
         Raises:
-            ValueError: if a size is not positive.
+            ValueError: if a size is not positive, or a mode or activation is unknown.
         """
-        for name, size in (("inputs", inputs), ("neurons", neurons), ("backbone", backbone)):
+        widths = (backbone,) if isinstance(backbone, int) else tuple(backbone)
+        sizes = [("inputs", inputs), ("neurons", neurons), *(("backbone", w) for w in widths)]
+        for name, size in sizes:
             if size < 1:
                 raise ValueError(f"{name}: expected a positive size, got {size}")
+        check_mode(mode, activation, squash)
         self.inputs = inputs
         self.outputs = self.memory_size = neurons
+        self.mode, self.activation, self.squash = mode, activation, squash
         xavier = nnx.initializers.xavier_uniform()
-        self.backbone = nnx.Linear(inputs + neurons, backbone, kernel_init=xavier, rngs=rngs)
-        self.heads = nnx.Linear(backbone, 4 * neurons, kernel_init=_four_blocks, rngs=rngs)
+        widths = (inputs + neurons, *widths)
+        layers = [
+            nnx.Linear(a, b, kernel_init=xavier, rngs=rngs)
+            for a, b in zip(widths[:-1], widths[1:], strict=True)
+        ]
+        self.backbone, self.deeper = (layers or [None])[0], nnx.List(layers[1:])
+        heads = heads_of(mode)
+        init = blocks_of_xavier(heads)
+        self.heads = nnx.Linear(widths[-1], heads * neurons, kernel_init=init, rngs=rngs)
+        pure = mode == "pure"
+        self.decay = nnx.Param(jnp.zeros(neurons, jnp.float32)) if pure else None
+        self.rest = nnx.Param(jnp.ones(neurons, jnp.float32)) if pure else None
 
     def __call__(
         self, memory: Float[Array, "*batch m"], inputs: Float[Array, "*batch i"], dt: Array | float
     ) -> tuple[Float[Array, "*batch m"], Float[Array, "*batch m"]]:
         """Advance by `dt` [s]; see `lnn_nav.cells.protocol.Cell`."""
-        hidden = lecun_tanh(self.backbone(jnp.concatenate([inputs, memory], axis=-1)))
-        first, second, slope, offset = jnp.split(self.heads(hidden), 4, axis=-1)
-        elapsed = jnp.asarray(dt, hidden.dtype)[..., None]
-        gate = jax.nn.sigmoid(slope * elapsed + offset)
-        memory = jnp.tanh(first) * (1 - gate) + jnp.tanh(second) * gate
+        hidden = jnp.concatenate([inputs, memory], axis=-1)
+        for layer in (self.backbone, *self.deeper):
+            hidden = hidden if layer is None else activation(self.activation)(layer(hidden))
+        heads = self.heads(hidden)
+        elapsed = jnp.asarray(dt, heads.dtype)[..., None]
+        if self.decay is not None and self.rest is not None:
+            memory = settle(heads, self.decay[...], self.rest[...], elapsed)
+        else:
+            memory = blend(heads, elapsed, self.mode, self.squash)
         return memory, memory
 
 
-def _four_blocks(key: Array, shape: tuple[int, int], dtype: DTypeLike) -> Array:
-    """Xavier-uniform for each of the four heads on its own, not for the wide matrix."""
-    blocks = [(shape[0], shape[1] // 4)] * 4
-    draw = nnx.initializers.xavier_uniform()
-    keys = jax.random.split(key, 4)
-    return jnp.concatenate(
-        [draw(k, block, dtype) for k, block in zip(keys, blocks, strict=True)], axis=1
-    )
+def heads_of(mode: str) -> int:
+    """How many numbers each neuron's new memory is made of."""
+    return 1 if mode == "pure" else 4
+
+
+def check_mode(mode: str, *activations: str) -> None:
+    """Refuse what is no mode or no activation.
+
+    Raises:
+        ValueError: for what it is.
+    """
+    if mode not in MODES:
+        raise ValueError(f"mode: expected one of {', '.join(MODES)}, got {mode!r}")
+    for name in activations:
+        activation(name)
+
+
+def blend(
+    heads: Float[Array, "*batch heads"], elapsed: Float[Array, "*#batch 1"], mode: str, squash: str
+) -> Float[Array, "*batch m"]:
+    """New memory of the gated modes from f1, f2, a and b, one after the other."""
+    first, second, slope, offset = jnp.split(heads, 4, axis=-1)
+    first, second = activation(squash)(first), activation(squash)(second)
+    gate = jax.nn.sigmoid(slope * elapsed + offset)
+    return (first if mode == "no_gate" else first * (1 - gate)) + second * gate
+
+
+def settle(
+    force: Float[Array, "*batch m"],
+    decay: Float[Array, " m"],
+    rest: Float[Array, " m"],
+    elapsed: Float[Array, "*#batch 1"],
+) -> Float[Array, "*batch m"]:
+    """New memory of the pure mode."""
+    left = jnp.exp(-elapsed * (jnp.abs(decay) + jnp.abs(force)))
+    return rest - rest * left * force
+
+
+def blocks_of_xavier(heads: int) -> nnx.Initializer:
+    """Xavier-uniform for each head on its own, not for the wide matrix."""
+
+    def init(key: Array, shape: tuple[int, int], dtype: DTypeLike) -> Array:
+        draw = nnx.initializers.xavier_uniform()
+        blocks = [(shape[0], shape[1] // heads)] * heads
+        keys = jax.random.split(key, heads)
+        drawn = [draw(k, block, dtype) for k, block in zip(keys, blocks, strict=True)]
+        return jnp.concatenate(drawn, axis=1)
+
+    return init

@@ -38,9 +38,9 @@ class LTC(nnx.Module):
             raise ValueError(f"inputs, neurons, unfolds: expected >= 1: {inputs, neurons, unfolds}")
         self.inputs, self.unfolds = inputs, unfolds
         self.outputs = self.memory_size = neurons
-        self.leak = _positive(rngs, (neurons,), 0.001, 1.0)
+        self.leak = positive(rngs, (neurons,), 0.001, 1.0)
         self.rest = nnx.Param(jax.random.uniform(rngs(), (neurons,), jnp.float32, -0.2, 0.2))
-        self.capacitance = _positive(rngs, (neurons,), 0.4, 0.6)
+        self.capacitance = positive(rngs, (neurons,), 0.4, 0.6)
         self.synapses = _Synapses(neurons, neurons, rngs)
         self.senses = _Synapses(inputs, neurons, rngs)
 
@@ -69,7 +69,7 @@ class _Synapses(nnx.Module):
 
     def __init__(self, sources: int, targets: int, rngs: nnx.Rngs) -> None:
         shape = (sources, targets)
-        self.weight = _positive(rngs, shape, 0.001, 1.0)
+        self.weight = positive(rngs, shape, 0.001, 1.0)
         self.slope = nnx.Param(jax.random.uniform(rngs(), shape, jnp.float32, 3.0, 8.0))
         self.middle = nnx.Param(jax.random.uniform(rngs(), shape, jnp.float32, 0.3, 0.8))
         self.reversal = nnx.Param(jax.random.rademacher(rngs(), shape, jnp.float32))
@@ -81,7 +81,7 @@ class _Synapses(nnx.Module):
         return jnp.sum(opening * self.reversal[...], axis=-2), jnp.sum(opening, axis=-2)
 
 
-def _positive(rngs: nnx.Rngs, shape: tuple[int, ...], low: float, high: float) -> nnx.Param:
+def positive(rngs: nnx.Rngs, shape: tuple[int, ...], low: float, high: float) -> nnx.Param:
     """A parameter whose softplus is uniform in [low, high]."""
     value = jax.random.uniform(rngs(), shape, jnp.float32, low, high)
     return nnx.Param(jnp.log(jnp.expm1(value)))
