@@ -12,6 +12,8 @@ from lnn_nav.cells.protocol import Cell as Cell
 from lnn_nav.cells.recurrent import GRU as GRU
 from lnn_nav.cells.recurrent import LSTM as LSTM
 from lnn_nav.cells.recurrent import MLP as MLP
+from lnn_nav.cells.sequence import SequenceError as SequenceError
+from lnn_nav.cells.sequence import unroll as unroll
 from lnn_nav.cells.wired_cfc import WiredCfC as WiredCfC
 from lnn_nav.cells.wired_ltc import WiredLTC as WiredLTC
 from lnn_nav.cells.wiring import Wiring as Wiring

@@ -82,7 +82,8 @@ class WiredCfC(nnx.Module):
         masks = wired_masks(self.wiring, self.mode, self.compat)
         for k, (_, ids) in enumerate(self.wiring.layers):
             heard = jnp.concatenate([signal, memory[..., np.array(ids)]], axis=-1)
-            heads = heard @ (self.kernels[k][...] * masks[k]) + self.biases[k][...]
+            kernel = self.kernels[k][...]
+            heads = heard @ (kernel * masks[k].astype(kernel.dtype)) + self.biases[k][...]
             elapsed = jnp.asarray(dt, heads.dtype)[..., None]
             if self.decays:
                 signal = settle(heads, self.decays[k][...], self.rests[k][...], elapsed)
