@@ -30,6 +30,8 @@ class Bench:
     """Name or folder of the pilot."""
     rounds: int = 40
     """Rounds; each times every call 50 times."""
+    quick: bool = False
+    """At most ten rounds."""
     json: Path | None = None
     """Write the rows to this file too."""
 
@@ -52,7 +54,7 @@ def measure(config: Bench) -> list[dict[str, Any]]:
     for call in calls.values():
         call()
     spent: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(config.rounds):
+    for _ in range(min(config.rounds, 10) if config.quick else config.rounds):
         for name, call in calls.items():
             began = time.perf_counter()
             for _ in range(50):

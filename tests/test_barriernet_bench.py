@@ -301,3 +301,12 @@ def test_every_bug_that_is_planted_has_its_place_and_its_tests():
         assert (plant_bugs.ROOT / bug.file).read_text(encoding="utf-8").count(bug.before) == 1, bug
         assert bug.after != bug.before
         assert all((plant_bugs.ROOT / test).is_file() for test in bug.tests), bug
+
+
+def test_every_bench_can_be_quick(repository):
+    """`make bench ARGS=--quick` hands its argument to all of them."""
+    scripts = sorted((repository / "scripts").glob("bench_*.py"))
+    assert len(scripts) >= 3
+    for script in scripts:
+        shown = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True)
+        assert shown.returncode == 0 and "--quick" in shown.stdout, script
