@@ -17,6 +17,11 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Float
 
+EPSILON = 1e-8
+"""Conductance that every neuron has besides, as in the published cells: no division by zero."""
+LEAST = 1e-30
+"""Least capacitance: softplus of what is far below zero is zero in floating point."""
+
 
 class LTC(nnx.Module):
     """Fully connected LTC cell; the output is the potential of every neuron.
@@ -50,9 +55,9 @@ class LTC(nnx.Module):
         """Advance by `dt` [s]; `dt = 0` leaves the memory as it is."""
         elapsed = jnp.asarray(dt, memory.dtype)[..., None]
         leak = jax.nn.softplus(self.leak[...])
-        capacity = jax.nn.softplus(self.capacitance[...]) * self.unfolds
+        capacity = capacity_of(self.capacitance[...]) * self.unfolds
         driven, conductance = self.senses(inputs)
-        driven, conductance = driven + leak * self.rest[...], conductance + leak
+        driven, conductance = driven + leak * self.rest[...], conductance + leak + EPSILON
 
         def unfold(potential: Array, _: None) -> tuple[Array, None]:
             current, opening = self.synapses(potential)
@@ -62,6 +67,11 @@ class LTC(nnx.Module):
 
         memory, _ = jax.lax.scan(unfold, memory, None, length=self.unfolds)
         return memory, memory
+
+
+def capacity_of(raw: Float[Array, " m"]) -> Float[Array, " m"]:
+    """Capacitances from any real numbers; positive."""
+    return jnp.maximum(jax.nn.softplus(raw), LEAST)
 
 
 class _Synapses(nnx.Module):

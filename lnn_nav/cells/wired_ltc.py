@@ -14,11 +14,8 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Float
 
-from lnn_nav.cells.ltc import positive
+from lnn_nav.cells.ltc import EPSILON, capacity_of, positive
 from lnn_nav.cells.wiring import Wiring
-
-EPSILON = 1e-8
-"""Conductance that every neuron has besides, as in `ncps`."""
 
 
 class WiredLTC(nnx.Module):
@@ -68,7 +65,7 @@ class WiredLTC(nnx.Module):
         """Advance by `dt` [s]; `dt = 0` leaves the memory as it is."""
         elapsed = jnp.asarray(dt, memory.dtype)[..., None]
         leak = jax.nn.softplus(self.leak[...])
-        capacity = jax.nn.softplus(self.capacitance[...]) * self.unfolds
+        capacity = capacity_of(self.capacitance[...]) * self.unfolds
         driven, conductance = self.senses(inputs * self.gain[...] + self.offset[...])
         driven, conductance = driven + leak * self.rest[...], conductance + leak + EPSILON
 
