@@ -65,7 +65,8 @@ class LTC(nnx.Module):
             above = capacity * potential + elapsed * (driven + current)
             return above / (capacity + elapsed * (conductance + opening)), None
 
-        memory, _ = jax.lax.scan(unfold, memory, None, length=self.unfolds)
+        # For the gradient each unfold is worked out anew: cheaper than to keep what it held.
+        memory, _ = jax.lax.scan(jax.checkpoint(unfold), memory, None, length=self.unfolds)
         return memory, memory
 
 
