@@ -49,6 +49,6 @@ bench: $(PEERS)
 COMPILE := uv pip compile pyproject.toml --quiet --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock"
 lock:
-	@$(COMPILE) --extra sim --extra dev --universal --output-file requirements.txt
+	@$(COMPILE) --extra sim --extra liquid --extra dev --universal --output-file requirements.txt
 	@$(COMPILE) --extra bench --constraint requirements.txt \
 	  --python-platform x86_64-manylinux_2_28 --output-file requirements-bench.txt
