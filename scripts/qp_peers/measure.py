@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import jax
 import numpy as np
 
 from barriernet.verify.problems import Problems, adversarial_problems
@@ -114,6 +115,9 @@ def measure(cells: Iterable[Cell], peers: Sequence[Peer], pace: Pace) -> list[di
             if cell.batch >= SMALLEST:  # One at a time tells little about a batch.
                 speeds[run.row["solver"], cell.n, cell.rows, cell.dtype] = seconds
             rows.append(run.row)
+        # Compiled programs hold mapped memory, and the whole table has more of them than a process
+        # may map (65,530 pieces on Linux): it would end in a segmentation fault.
+        jax.clear_caches()
     return rows
 
 
