@@ -33,6 +33,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": jax.nn.relu,
     "silu": jax.nn.silu,
     "gelu": gelu,
+    "softplus": jax.nn.softplus,
     "linear": linear,
 }
 

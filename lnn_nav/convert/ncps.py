@@ -59,7 +59,7 @@ def from_ncps(
         cell, values = ncps_cfc.read(weights, mode, activation)
     if "lstm.input_map.weight" in weights:
         values = {("cell", *path): value for path, value in values.items()}
-        values |= ncps_memory.read_memory(weights, cell.inputs, memory_order(cell))
+        values |= ncps_memory.read_memory(weights, cell.inputs, ncps_memory.memory_order(cell))
         cell = MixedMemory(cell, rngs=nnx.Rngs(0))
     if "fc.weight" in weights:
         values = {("cell", *path): value for path, value in values.items()}
@@ -89,7 +89,7 @@ def to_ncps(cell: Cell) -> dict[str, np.ndarray]:
         given |= ncps_memory.write_readout(values)
         cell, values = cell.cell, _inside(values)
     if isinstance(cell, MixedMemory):
-        given |= ncps_memory.write_memory(values, memory_order(cell.cell))
+        given |= ncps_memory.write_memory(values, ncps_memory.memory_order(cell.cell))
         cell, values = cell.cell, _inside(values)
     if isinstance(cell, WiredLTC):
         return given | ncps_ltc.write(cell, values)
@@ -98,13 +98,6 @@ def to_ncps(cell: Cell) -> dict[str, np.ndarray]:
     if isinstance(cell, CfC):
         return given | ncps_cfc.write(cell, values)
     raise WeightsError(f"cell: ncps has no {type(cell).__name__}")
-
-
-def memory_order(cell: Cell) -> np.ndarray:
-    """Where in ncps's memory each number of ours is."""
-    if not isinstance(cell, WiredCfC):
-        return np.arange(cell.memory_size)
-    return np.argsort([neuron for _, ids in cell.wiring.layers for neuron in ids])
 
 
 def _inside(values: Mapping[tuple, np.ndarray]) -> dict[tuple, np.ndarray]:

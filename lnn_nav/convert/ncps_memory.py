@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Int
 
+from lnn_nav.cells import Cell, WiredCfC
 from lnn_nav.convert.arrays import Path, Weights
 
 GATES = 4
@@ -44,6 +45,13 @@ def write_memory(
         "lstm.input_map.bias": values["heard", "bias"][units],
         "lstm.recurrent_map.weight": values["recalled", "kernel"].T[units][:, back],
     }
+
+
+def memory_order(cell: Cell) -> Int[np.ndarray, " m"]:
+    """Where in ncps's memory each number of ours is."""
+    if not isinstance(cell, WiredCfC):
+        return np.arange(cell.memory_size)
+    return np.argsort([neuron for _, ids in cell.wiring.layers for neuron in ids])
 
 
 def read_readout(weights: Weights, inputs: int, outputs: int) -> dict[Path, np.ndarray]:
