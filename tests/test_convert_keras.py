@@ -1,4 +1,4 @@
-"""Networks of ncps.keras, imported: the answers that ncps 1.0.1 gives (golden/make_ncps_keras.py)."""
+"""Networks of ncps.keras, imported: what ncps 1.0.1 answers (golden/make_ncps_keras.py)."""
 
 from __future__ import annotations
 

@@ -98,12 +98,21 @@ def _wired_cfc(weights: Weights, params: Params, heard: int) -> tuple[Cell, floa
 
 def _ncp(weights: Weights, params: Params, heard: int) -> tuple[Cell, float]:
     wiring = ncp(heard, 18, 12, 4, **FLOWN, seed=params.get("seed", SEED))
-    cell, values = keras_cells.ltc(_by_last_name(weights), wiring, unfolds=6)
+    arrays = _by_last_name(weights)
+    # Reversals begin as polarities, and where there is no synapse they stay zero.
+    for name, table in (("erev", wiring.synapses), ("sensory_erev", wiring.senses)):
+        found = arrays.get(name)
+        if found is None or found.shape != table.shape or np.any((found != 0) != (table != 0)):
+            raise WeightsError(f"seed: the weights' {name} are not wired so")
+    cell, values = keras_cells.ltc(arrays, wiring, unfolds=6)
     return filled(cell, values), 1.0
 
 
 def _ltc(weights: Weights, params: Params, heard: int) -> tuple[Cell, float]:
     cell, values = keras_cells.ltc(_by_last_name(weights), None, unfolds=3)
+    if cell.outputs != cell.memory_size:
+        wanted = f"{cell.memory_size} outputs of as many neurons"
+        raise WeightsError(f"ltc: expected {wanted}, got {cell.outputs}")
     return filled(cell, values), 1.0 + LATER
 
 
