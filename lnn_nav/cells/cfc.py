@@ -95,16 +95,39 @@ class CfC(nnx.Module):
         self, memory: Float[Array, "*batch m"], inputs: Float[Array, "*batch i"], dt: Array | float
     ) -> tuple[Float[Array, "*batch m"], Float[Array, "*batch m"]]:
         """Advance by `dt` [s]; see `lnn_nav.cells.protocol.Cell`."""
-        hidden = jnp.concatenate([inputs, memory], axis=-1)
-        for layer in (self.backbone, *self.deeper):
-            hidden = hidden if layer is None else activation(self.activation)(layer(hidden))
-        heads = self.heads(hidden)
-        elapsed = jnp.asarray(dt, heads.dtype)[..., None]
+        hidden = self._shared(memory, inputs)
+        elapsed = jnp.asarray(dt, hidden.dtype)
         if self.decay is not None and self.rest is not None:
-            memory = settle(heads, self.decay[...], self.rest[...], elapsed)
+            memory = settle(self.heads(hidden), self.decay[...], self.rest[...], elapsed[..., None])
+        elif elapsed.ndim == 0 and hidden.ndim > 1:
+            # One time for all of the batch: slope and offset make one gate before they are heard.
+            kernel, bias = at_time(*kernel_and_bias(self.heads), elapsed)
+            memory = blend(hidden @ kernel + bias, None, self.mode, self.squash)
         else:
-            memory = blend(heads, elapsed, self.mode, self.squash)
+            memory = blend(self.heads(hidden), elapsed[..., None], self.mode, self.squash)
         return memory, memory
+
+    def _shared(self, memory: Array, inputs: Array) -> Array:
+        """What the heads hear."""
+        act = activation(self.activation)
+        if self.backbone is None:
+            return jnp.concatenate([inputs, memory], axis=-1)
+        if inputs.ndim > 1:
+            # Apart, so that no batch is copied to stand side by side.
+            kernel, bias = kernel_and_bias(self.backbone)
+            hidden = act(inputs @ kernel[: self.inputs] + memory @ kernel[self.inputs :] + bias)
+        else:
+            hidden = act(self.backbone(jnp.concatenate([inputs, memory], axis=-1)))
+        for layer in self.deeper:
+            hidden = act(layer(hidden))
+        return hidden
+
+
+def kernel_and_bias(layer: nnx.Linear) -> tuple[Array, Array]:
+    """Of a layer that has both."""
+    if layer.bias is None:
+        raise ValueError("layer: expected one with a bias")
+    return layer.kernel[...], layer.bias[...]
 
 
 def heads_of(mode: str) -> int:
@@ -124,13 +147,33 @@ def check_mode(mode: str, *activations: str) -> None:
         activation(name)
 
 
+def at_time(
+    kernel: Float[Array, "heard heads"], bias: Float[Array, " heads"], elapsed: Float[Array, ""]
+) -> tuple[Float[Array, "heard fewer"], Float[Array, " fewer"]]:
+    """Weights of f1, f2 and the gate a dt + b, one after the other, of those of f1, f2, a and b."""
+    parts = [jnp.split(table, 4, axis=-1) for table in (kernel, bias)]
+    joined = (jnp.concatenate([f, g, a * elapsed + b], axis=-1) for f, g, a, b in parts)
+    kernel, bias = joined
+    return kernel, bias
+
+
 def blend(
-    heads: Float[Array, "*batch heads"], elapsed: Float[Array, "*#batch 1"], mode: str, squash: str
+    heads: Float[Array, "*batch heads"],
+    elapsed: Float[Array, "*#batch 1"] | None,
+    mode: str,
+    squash: str,
 ) -> Float[Array, "*batch m"]:
-    """New memory of the gated modes from f1, f2, a and b, one after the other."""
-    first, second, slope, offset = jnp.split(heads, 4, axis=-1)
+    """New memory of the gated modes from f1, f2, a and b, one after the other.
+
+    Without a time, from f1, f2 and the gate as it is before the sigmoid (see `at_time`).
+    """
+    if elapsed is None:
+        first, second, gate = jnp.split(heads, 3, axis=-1)
+    else:
+        first, second, slope, offset = jnp.split(heads, 4, axis=-1)
+        gate = slope * elapsed + offset
     first, second = activation(squash)(first), activation(squash)(second)
-    gate = jax.nn.sigmoid(slope * elapsed + offset)
+    gate = jax.nn.sigmoid(gate)
     return (first if mode == "no_gate" else first * (1 - gate)) + second * gate
 
 

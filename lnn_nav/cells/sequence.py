@@ -27,12 +27,16 @@ class SequenceError(ValueError):
 
 
 class _Step(NamedTuple):
-    """What a step is given, time first."""
+    """What a step is given, time first.
+
+    None where all steps count, none is fresh, or all have one time: what is not there costs no
+    time.
+    """
 
     inputs: Array
-    dt: Array
-    counts: Array
-    fresh: Array
+    counts: Array | None
+    fresh: Array | None
+    dt: Array | None
 
 
 def unroll(
@@ -76,18 +80,24 @@ def unroll(
         raise SequenceError(f"inputs: expected {wanted}, got {inputs.shape}")
     shape = inputs.shape[:-1]
     memory = _beginning(cell, inputs, memory)
+    times = _times(dt, shape).astype(memory.dtype)
     steps = _Step(
         inputs=inputs,
-        dt=_times(dt, shape).astype(memory.dtype),
         counts=_present(mask, lengths, shape),
-        fresh=_flags("reset", reset, shape, False),
+        fresh=_flags("reset", reset, shape),
+        dt=None if times.ndim == 0 else times,
     )
-    steps = _Step(*(jnp.moveaxis(part, len(shape) - 1, 0) for part in steps))
+    steps = jax.tree.map(lambda part: jnp.moveaxis(part, len(shape) - 1, 0), steps)
 
     def advance(memory: Array, step: _Step) -> tuple[Array, Array]:
-        there, start = step.counts[..., None], jnp.where(step.fresh[..., None], 0, memory)
+        elapsed = times if step.dt is None else step.dt
+        fresh = None if step.fresh is None else step.fresh[..., None]
+        start = memory if fresh is None else jnp.where(fresh, 0, memory)
+        if step.counts is None:
+            return cell(start, step.inputs, elapsed)
+        there = step.counts[..., None]
         # What is not there may be no number, and derivatives go through both sides of a choice.
-        after, output = cell(start, jnp.where(there, step.inputs, 0), step.dt)
+        after, output = cell(start, jnp.where(there, step.inputs, 0), elapsed)
         return jnp.where(there, after, memory), jnp.where(there, output, 0)
 
     if segment is None:
@@ -108,6 +118,8 @@ def _in_segments(
         raise SequenceError(f"segment: expected at least 1, got {segment}")
     length = steps.inputs.shape[0]
     count = math.ceil(length / segment)
+    if steps.counts is None and count * segment > length:
+        steps = steps._replace(counts=jnp.ones(steps.inputs.shape[:-1], bool))
 
     def cut(part: Array) -> Array:
         # Steps that are not there fill the last segment: zeros in `counts`.
@@ -118,7 +130,7 @@ def _in_segments(
     def onward(memory: Array, steps: _Step) -> tuple[Array, Array]:
         return jax.lax.scan(advance, memory, steps)
 
-    memory, outputs = jax.lax.scan(onward, memory, _Step(*map(cut, steps)))
+    memory, outputs = jax.lax.scan(onward, memory, jax.tree.map(cut, steps))
     return memory, outputs.reshape(count * segment, *outputs.shape[2:])[:length]
 
 
@@ -133,7 +145,7 @@ def _beginning(cell: Cell, inputs: Array, memory: FloatArray | None) -> Array:
 
 
 def _times(dt: FloatArray | float, shape: tuple[int, ...]) -> Array:
-    """Time of every step, in the shape of the sequence."""
+    """Time of every step, in the shape of the sequence; a number stays one."""
     times = jnp.asarray(dt)
     if not isinstance(times, jax.core.Tracer):
         worst = times[~(jnp.isfinite(times) & (times >= 0))]
@@ -144,14 +156,14 @@ def _times(dt: FloatArray | float, shape: tuple[int, ...]) -> Array:
     if times.shape not in ((), shape[-1:], shape):
         wanted = f"a number, {shape[-1:]}, {shape} or {(*shape, 1)}"
         raise SequenceError(f"dt: expected {wanted}, got shape {jnp.shape(dt)}")
-    return jnp.broadcast_to(times, shape)
+    return times if times.ndim == 0 else jnp.broadcast_to(times, shape)
 
 
 def _flags(
-    name: str, flags: FloatArray | None, shape: tuple[int, ...], default: bool
-) -> Bool[Array, "*shape"]:
+    name: str, flags: FloatArray | None, shape: tuple[int, ...]
+) -> Bool[Array, "*shape"] | None:
     if flags is None:
-        return jnp.full(shape, default)
+        return None
     flags = jnp.asarray(flags)
     if flags.shape != shape or flags.dtype != bool:
         got = f"{flags.dtype} {flags.shape}"
@@ -161,12 +173,13 @@ def _flags(
 
 def _present(
     mask: FloatArray | None, lengths: FloatArray | None, shape: tuple[int, ...]
-) -> Bool[Array, "*shape"]:
-    there = _flags("mask", mask, shape, True)
+) -> Bool[Array, "*shape"] | None:
+    there = _flags("mask", mask, shape)
     if lengths is None:
         return there
     lengths = jnp.asarray(lengths)
     if lengths.shape != shape[:-1] or not jnp.issubdtype(lengths.dtype, jnp.integer):
         got = f"{lengths.dtype} {lengths.shape}"
         raise SequenceError(f"lengths: expected integers {shape[:-1]}, got {got}")
-    return there & (jnp.arange(shape[-1]) < lengths[..., None])
+    before = jnp.arange(shape[-1]) < lengths[..., None]
+    return before if there is None else there & before

@@ -8,13 +8,15 @@ everything, and within a layer everything hears everything (`compat="ncps"`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax import Array
 from jaxtyping import Float
 
-from lnn_nav.cells.cfc import blend, blocks_of_xavier, check_mode, heads_of, settle
+from lnn_nav.cells.cfc import at_time, blend, blocks_of_xavier, check_mode, heads_of, settle
 from lnn_nav.cells.wiring import Wiring
 
 
@@ -80,18 +82,39 @@ class WiredCfC(nnx.Module):
         """Advance by `dt` [s]; see `lnn_nav.cells.protocol.Cell`."""
         signal, parts = inputs, []
         masks = wired_masks(self.wiring, self.mode, self.compat)
+        elapsed = jnp.asarray(dt, jnp.result_type(memory, inputs, self.biases[0][...]))
         for k, (_, ids) in enumerate(self.wiring.layers):
-            heard = jnp.concatenate([signal, memory[..., np.array(ids)]], axis=-1)
-            kernel = self.kernels[k][...]
-            heads = heard @ (kernel * masks[k].astype(kernel.dtype)) + self.biases[k][...]
-            elapsed = jnp.asarray(dt, heads.dtype)[..., None]
+            kernel, bias = self.kernels[k][...], self.biases[k][...]
+            kernel = kernel * masks[k].astype(kernel.dtype)
+            heard = jnp.concatenate([signal, columns(memory, ids)], axis=-1)
             if self.decays:
-                signal = settle(heads, self.decays[k][...], self.rests[k][...], elapsed)
+                heads = heard @ kernel + bias
+                signal = settle(heads, self.decays[k][...], self.rests[k][...], elapsed[..., None])
+            elif elapsed.ndim == 0 and heard.ndim > 1:
+                kernel, bias = at_time(kernel, bias, elapsed)
+                signal = blend(heard @ kernel + bias, None, self.mode, self.squash)
             else:
-                signal = blend(heads, elapsed, self.mode, self.squash)
+                heads = heard @ kernel + bias
+                signal = blend(heads, elapsed[..., None], self.mode, self.squash)
             parts.append(signal)
-        order = np.argsort([neuron for _, ids in self.wiring.layers for neuron in ids])
-        return jnp.concatenate(parts, axis=-1)[..., order], signal
+        return in_order(parts, [ids for _, ids in self.wiring.layers]), signal
+
+
+def columns(memory: Float[Array, "*batch m"], ids: Sequence[int]) -> Float[Array, "*batch own"]:
+    """What some neurons hold; neighbours as a slice, which costs less than a choice."""
+    if list(ids) == list(range(ids[0], ids[0] + len(ids))):
+        return memory[..., ids[0] : ids[0] + len(ids)]
+    return memory[..., np.array(ids)]
+
+
+def in_order(
+    parts: Sequence[Float[Array, "*batch _"]], layers: Sequence[Sequence[int]]
+) -> Float[Array, "*batch m"]:
+    """What all neurons hold, layer by layer, in the order of their numbers."""
+    ranked = sorted(range(len(layers)), key=lambda k: layers[k][0])
+    held = jnp.concatenate([parts[k] for k in ranked], axis=-1)
+    order = np.argsort([neuron for k in ranked for neuron in layers[k]])
+    return columns(held, order.tolist())
 
 
 def wired_masks(
