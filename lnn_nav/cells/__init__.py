@@ -1,12 +1,18 @@
 """Liquid cells and their baselines, behind one protocol: `cell(memory, input, dt)`."""
 
+from lnn_nav.cells._ode import Integration as Integration
+from lnn_nav.cells._ode import LiquidExtraError as LiquidExtraError
 from lnn_nav.cells.build import CELLS as CELLS
 from lnn_nav.cells.build import build_cell as build_cell
 from lnn_nav.cells.build import neurons_within as neurons_within
 from lnn_nav.cells.cfc import CfC as CfC
 from lnn_nav.cells.cfc import lecun_tanh as lecun_tanh
+from lnn_nav.cells.ct_rnn import CTRNN as CTRNN
+from lnn_nav.cells.gru_ode import GRUODE as GRUODE
 from lnn_nav.cells.ltc import LTC as LTC
 from lnn_nav.cells.mixed import MixedMemory as MixedMemory
+from lnn_nav.cells.ode_ltc import ODELTC as ODELTC
+from lnn_nav.cells.ode_rnn import ODERNN as ODERNN
 from lnn_nav.cells.projected import Projected as Projected
 from lnn_nav.cells.protocol import Cell as Cell
 from lnn_nav.cells.recurrent import GRU as GRU
