@@ -18,8 +18,11 @@ from lnn_nav.cells.protocol import Cell as Cell
 from lnn_nav.cells.recurrent import GRU as GRU
 from lnn_nav.cells.recurrent import LSTM as LSTM
 from lnn_nav.cells.recurrent import MLP as MLP
+from lnn_nav.cells.reservoir import Reservoir as Reservoir
+from lnn_nav.cells.reservoir import ridge as ridge
 from lnn_nav.cells.sequence import SequenceError as SequenceError
 from lnn_nav.cells.sequence import unroll as unroll
+from lnn_nav.cells.tcn import TCN as TCN
 from lnn_nav.cells.wired_cfc import WiredCfC as WiredCfC
 from lnn_nav.cells.wired_ltc import WiredLTC as WiredLTC
 from lnn_nav.cells.wiring import Wiring as Wiring

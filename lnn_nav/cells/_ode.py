@@ -49,7 +49,7 @@ class Integration:
         safety: by how much a step is shorter than its error would allow.
         least_factor: a rejected step is not made shorter than by this at once.
         greatest_factor: an accepted step is not made longer than by this at once.
-        max_steps: steps an input at most, rejected ones too.
+        max_steps: steps an input at most, rejected ones too; gradients pay for what is allowed.
         throw: whether an equation that needs more steps is an error (a `RuntimeError` of
             equinox, under `jit` too). If not, the memory stays where it was then: finite, but of
             a time before the end.
@@ -63,7 +63,7 @@ class Integration:
     safety: float = 0.9
     least_factor: float = 0.2
     greatest_factor: float = 10.0
-    max_steps: int = 4096
+    max_steps: int = 256
     throw: bool = True
 
     def __post_init__(self) -> None:
