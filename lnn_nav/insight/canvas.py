@@ -23,7 +23,11 @@ def blank(width: float, height: float) -> Figure:
 
 
 def figure_of(axes: Axes) -> Figure:
-    """The figure that holds the axes, even where they are part of a part of it."""
+    """The figure that holds the axes, even where they are part of a part of it.
+
+    Raises:
+        ValueError: the axes were removed from it.
+    """
     figure = axes.get_figure(root=True)
     if figure is None:
         raise ValueError("axes: expected axes of a figure, got some that were removed")

@@ -7,7 +7,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float, Int
 
-from lnn_nav.cells import LTC, WiredLTC
+from lnn_nav.cells import LTC, Cell, WiredLTC
 
 
 class ProbeError(ValueError):
@@ -24,6 +24,22 @@ def refusal(what: str, kinds: tuple[type, ...], cell: object) -> ProbeError:
     """
     names = ", ".join(kind.__name__ for kind in kinds)
     return ProbeError(f"cell: {what} is known of {names}, got {type(cell).__name__}")
+
+
+def check_point(
+    cell: Cell, memory: Float[Array, "*memory"], inputs: Float[Array, "*inputs"]
+) -> None:
+    """Refuse memories or inputs of another size than the cell's.
+
+    Raises:
+        ProbeError: naming which, the size that was expected, and the shape that came.
+    """
+    for name, part, size in (
+        ("memory", memory, cell.memory_size),
+        ("inputs", inputs, cell.inputs),
+    ):
+        if part.shape[-1:] != (size,):
+            raise ProbeError(f"{name}: expected [..., {size}], got {part.shape}")
 
 
 def synapse_table(

@@ -16,6 +16,7 @@ from lnn_nav.insight.wiring import INPUTS, checked, connectivity
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import FancyArrowPatch
 
 Place = tuple[float, float]
 
@@ -74,25 +75,11 @@ def draw_wiring(
     strongest = 1.0 if strengths is None else strengths.max() or 1.0
     shares = np.full(table.shape, 0.2) if strengths is None else strengths / strongest
     widths = THINNEST + (THICKEST - THINNEST) * shares
-    arrow = liquid("matplotlib.patches").FancyArrowPatch
-    for source, target in np.argwhere(table):
-        begin, end = places[sources[source]], places[targets[target]]
-        ends, bend = _course(begin, end)
-        excites = table[source, target] > 0
-        axes.add_patch(
-            arrow(
-                *ends,
-                connectionstyle=f"arc3,rad={bend:g}",
-                arrowstyle=EXCITING if excites else INHIBITING,
-                color=EXCITES if excites else INHIBITS,
-                linewidth=widths[source, target],
-                alpha=0.6,
-                mutation_scale=8,
-                shrinkA=4,
-                shrinkB=6,
-                gid=f"{sources[source]} > {targets[target]}",
-            )
-        )
+    for row, column in np.argwhere(table):
+        source, target = sources[row], targets[column]
+        arrow = _arrow(places[source], places[target], bool(table[row, column] > 0))
+        arrow.set(linewidth=widths[row, column], gid=f"{source} > {target}")
+        axes.add_patch(arrow)
     _nodes(axes, stacks, places, tallest)
     return figure_of(axes)
 
@@ -141,14 +128,23 @@ def _blocks(wiring: Wiring) -> list[tuple[str, tuple[int, int]]]:
     return [(names[first], (first, last)) for first, last in zip(starts, ends, strict=True)]
 
 
-def _course(begin: Place, end: Place) -> tuple[tuple[Place, Place], float]:
-    """Where an arrow begins and ends, and how much it bends: never along a column of nodes."""
+def _arrow(begin: Place, end: Place, excites: bool) -> FancyArrowPatch:
+    """A synapse: straight if it leads onward, bent past the nodes between if not."""
+    bend = 0.0 if end[0] > begin[0] else 0.35
     if begin == end:
-        x, y = begin
-        return ((x - 0.03, y), (x + 0.03, y)), -2.5
-    if end[0] > begin[0]:
-        return (begin, end), 0.0
-    return (begin, end), 0.35
+        (x, y), bend = begin, -2.5
+        begin, end = (x - 0.03, y), (x + 0.03, y)
+    return liquid("matplotlib.patches").FancyArrowPatch(
+        begin,
+        end,
+        connectionstyle=f"arc3,rad={bend:g}",
+        arrowstyle=EXCITING if excites else INHIBITING,
+        color=EXCITES if excites else INHIBITS,
+        alpha=0.6,
+        mutation_scale=8,
+        shrinkA=4,
+        shrinkB=6,
+    )
 
 
 def _nodes(
