@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import tyro
+from one_core import keep_to_one_core
 
 BAD_INPUT = 2
 """Exit code where the options make no sense."""
@@ -82,16 +82,6 @@ def main(config: Bench) -> int:
     if config.json:
         config.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
     return 0
-
-
-def keep_to_one_core() -> None:
-    """One core and one thread for all that is imported later."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    for library in ("OMP", "OPENBLAS", "MKL", "RAYON"):
-        os.environ[f"{library}_NUM_THREADS"] = "1"
-    os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    os.environ["NPROC"] = "1"
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from flax import nnx
 
-from lnn_nav.cells import LSTM, Cell
+from lnn_nav.cells import CTRNN, GRUODE, LSTM, Cell
 from lnn_nav.cells.wirings import ncp
 from lnn_nav.convert import keras_cells
 from lnn_nav.convert.arrays import Path, Weights, WeightsError, filled

@@ -1,0 +1,1 @@
+"""Cells of several libraries behind one face, for `scripts/bench_cells.py`."""
