@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 PACKAGES = ("barriernet", "sim", "lnn_nav")
-IMPORT_NAMES = {"pillow": "PIL", "import-linter": "importlinter"}
+IMPORT_NAMES = {"pillow": "PIL", "import-linter": "importlinter", "scikit-learn": "sklearn"}
 # Met where the user has it: the adapter's other side, never installed by us.
 GUESTS = {"gym_pybullet_drones": Path("sim/adapters")}
 
@@ -83,7 +83,8 @@ def test_an_import_that_points_up_is_seen(repository, tmp_path, package, line):
 
 def test_everything_imported_is_declared(repository):
     known = set(sys.stdlib_module_names) | set(PACKAGES)
-    known |= declared(repository, None) | declared(repository, "sim")
+    known |= declared(repository, None)
+    known |= declared(repository, "sim") | declared(repository, "liquid")
     undeclared = {
         f"{path.relative_to(repository)}: {name}"
         for package in PACKAGES
@@ -135,8 +136,9 @@ def test_libraries_leave_the_settings_of_jax_alone(repository):
 def test_base_install_imports(repository, module, tmp_path):
     """With every package of the extras blocked, not only PyBullet."""
     extras = declared(repository, "sim") | declared(repository, "dev") | {"pybullet_data"}
+    extras |= declared(repository, "liquid")
     blocked = sorted(extras - declared(repository, None) - {"setuptools", "pip"})
-    assert {"pybullet", "gymnasium", "matplotlib", "PIL", "beartype"} <= set(blocked)
+    assert {"pybullet", "gymnasium", "matplotlib", "PIL", "networkx", "beartype"} <= set(blocked)
     code = f"import sys; sys.modules.update(dict.fromkeys({blocked!r})); import {module}"
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False

@@ -171,6 +171,17 @@ def test_gradient_norms_are_products_of_derivatives(cells, sequence, name):
             gradient = gradient @ np.asarray(after[b, t - 1])
 
 
+def test_small_gradients_are_not_lost():
+    """Squares below 1e-38 are nothing in float32; a norm of 1e-30 is 1e-30."""
+    cell = invented(KINDS["gru"])
+    form, weights = nnx.split(cell)
+    nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, jnp.float32), weights)
+    # Zero weights: gates half open, so that half of the memory is kept at each step.
+    cell = nnx.merge(form, nothing)
+    norms = jax.jit(lambda i: gradient_norms(cell, i))(jnp.zeros((100, INPUTS), jnp.float32))
+    np.testing.assert_allclose(norms, np.sqrt(NEURONS) * 0.5 ** np.arange(100, 0, -1.0), rtol=1e-5)
+
+
 def test_a_drawing_of_states_has_all_of_them(cells, sequence):
     inputs, dt = sequence
     found = jax.jit(lambda i, t: record(cells["cfc"], i, t))(inputs, dt)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import jupytext
@@ -50,6 +51,18 @@ def test_the_first_flight_runs_and_draws_four_figures(first_flight):
     said = "".join(output.get("text", "") for output in outputs)
     assert "nearest to anything solid" in said
     assert "0 with contact, 0 ticks out of limits" in said
+
+
+def test_liquid_cells_run_and_draw_six_figures():
+    notebook = executed("02_liquid_cells", "NEURONS = 16\nLESSONS = 60\nPAST = 40")
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert len([o for o in outputs if "image/png" in o.get("data", {})]) == 6
+    said = "".join(output.get("text", "") for output in outputs)
+    assert "together, masked and alone: the same memories" in said
+    (times,) = re.findall(r"constant dt: (\d+) times the error", said)
+    assert int(times) >= 3
+    kept = dict(re.findall(r"(.+?) +keeps (\S+) of the gradient", said))
+    assert float(kept["CfC with an LSTM before it"]) > float(kept["CfC"]) + 0.1
 
 
 def test_the_barrier_runs_and_draws_three_figures():

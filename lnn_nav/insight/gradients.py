@@ -60,4 +60,9 @@ def gradient_norms(
         return jnp.sum(jax.vmap(loss)(final))
 
     nudges = jnp.zeros((*inputs.shape[:-1], cell.memory_size), inputs.dtype)
-    return jnp.linalg.norm(jax.grad(last)(nudges), axis=-1)
+    gradient = jax.grad(last)(nudges)
+    # Scaled first: squares of what is small are nothing in float32.
+    most = jnp.abs(gradient).max(axis=-1, keepdims=True)
+    return (
+        most * jnp.linalg.norm(gradient / jnp.where(most > 0, most, 1), axis=-1, keepdims=True)
+    )[..., 0]

@@ -15,7 +15,6 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from lnn_nav.cells import Cell, WiredCfC, WiredLTC, Wiring
-from lnn_nav.cells.wired_cfc import wired_masks
 from lnn_nav.extras import liquid
 from lnn_nav.insight.probe import ProbeError, refusal, synapse_table
 
@@ -127,11 +126,11 @@ def checked(
 def _strengths_of_cfc(cell: WiredCfC) -> Float[np.ndarray, "sources neurons"]:
     wiring = cell.wiring
     found = np.zeros((wiring.inputs + wiring.neurons, wiring.neurons))
-    masks = wired_masks(wiring, cell.mode, cell.compat)
     before = np.arange(wiring.inputs)
-    for kernel, mask, (_, ids) in zip(cell.kernels, masks, wiring.layers, strict=True):
+    for kernel, (_, ids) in zip(cell.kernels, wiring.layers, strict=True):
         own = wiring.inputs + np.array(ids)
-        heads = (np.asarray(kernel[...]) * mask).reshape(len(mask), -1, len(ids))
-        found[np.ix_(np.concatenate([before, own]), np.array(ids))] = np.linalg.norm(heads, axis=1)
+        heard = np.concatenate([before, own])
+        heads = np.asarray(kernel[...]).reshape(len(heard), -1, len(ids))
+        found[np.ix_(heard, np.array(ids))] = np.linalg.norm(heads, axis=1)
         before = own
     return np.where(connectivity(wiring).table != 0, found, 0.0)

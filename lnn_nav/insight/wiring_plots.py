@@ -116,6 +116,7 @@ def draw_connectivity(
         if first >= wiring.inputs:
             axes.axvline(last + 0.5 - wiring.inputs, color=LINES[-1], linewidth=0.6)
     axes.set_yticks([sum(ends) / 2 for _, ends in blocks], [name for name, _ in blocks])
+    axes.xaxis.set_major_locator(liquid("matplotlib.ticker").MaxNLocator(integer=True))
     axes.set(xlabel="neuron", title="blue excites, orange inhibits")
     return figure_of(axes)
 
