@@ -23,8 +23,9 @@ from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Float
 
-from lnn_nav.cells.activations import activation
+from lnn_nav.cells.activations import LECUN_SCALE, LECUN_SLOPE, activation, tanh
 from lnn_nav.cells.activations import lecun_tanh as lecun_tanh
+from lnn_nav.cells.protocol import Step
 
 MODES = ("gated", "no_gate", "pure")
 
@@ -95,32 +96,39 @@ class CfC(nnx.Module):
         self, memory: Float[Array, "*batch m"], inputs: Float[Array, "*batch i"], dt: Array | float
     ) -> tuple[Float[Array, "*batch m"], Float[Array, "*batch m"]]:
         """Advance by `dt` [s]; see `lnn_nav.cells.protocol.Cell`."""
-        hidden = self._shared(memory, inputs)
-        elapsed = jnp.asarray(dt, hidden.dtype)
+        hidden = jnp.concatenate([inputs, memory], axis=-1)
+        for layer in (self.backbone, *self.deeper):
+            hidden = hidden if layer is None else activation(self.activation)(layer(hidden))
+        heads = self.heads(hidden)
+        elapsed = jnp.asarray(dt, heads.dtype)[..., None]
         if self.decay is not None and self.rest is not None:
-            memory = settle(self.heads(hidden), self.decay[...], self.rest[...], elapsed[..., None])
-        elif elapsed.ndim == 0 and hidden.ndim > 1:
-            # One time for all of the batch: slope and offset make one gate before they are heard.
-            kernel, bias = at_time(*kernel_and_bias(self.heads), elapsed)
-            memory = blend(hidden @ kernel + bias, None, self.mode, self.squash)
+            memory = settle(heads, self.decay[...], self.rest[...], elapsed)
         else:
-            memory = blend(self.heads(hidden), elapsed[..., None], self.mode, self.squash)
+            memory = blend(heads, elapsed, self.mode, self.squash)
         return memory, memory
 
-    def _shared(self, memory: Array, inputs: Array) -> Array:
-        """What the heads hear."""
-        act = activation(self.activation)
-        if self.backbone is None:
-            return jnp.concatenate([inputs, memory], axis=-1)
-        if inputs.ndim > 1:
-            # Apart, so that no batch is copied to stand side by side.
-            kernel, bias = kernel_and_bias(self.backbone)
-            hidden = act(inputs @ kernel[: self.inputs] + memory @ kernel[self.inputs :] + bias)
-        else:
-            hidden = act(self.backbone(jnp.concatenate([inputs, memory], axis=-1)))
-        for layer in self.deeper:
-            hidden = act(layer(hidden))
-        return hidden
+    def at_pace(self, dt: Float[Array, ""]) -> Step:
+        """The same step for batches that share one `dt`; see `lnn_nav.cells.protocol.Paced`."""
+        usual = (self.mode, self.activation, self.squash) == ("gated", "lecun_tanh", "tanh")
+        if not usual or self.backbone is None or len(self.deeper):
+            return lambda memory, inputs: self(memory, inputs, dt)
+        return paced(self.backbone, self.heads, dt)
+
+
+def paced(backbone: nnx.Linear, heads: nnx.Linear, dt: Float[Array, ""]) -> Step:
+    """A gated CfC at one pace: two products and two tanh a step, and the weights made for it."""
+    (shared, shift), (kernel, bias) = kernel_and_bias(backbone), kernel_and_bias(heads)
+    shared, shift = LECUN_SLOPE * shared, LECUN_SLOPE * shift
+    kernel, bias = at_time(LECUN_SCALE * kernel, bias, dt)
+
+    def step(memory: Array, inputs: Array) -> tuple[Array, Array]:
+        # Apart, so that no batch is copied to stand side by side.
+        split = inputs.shape[-1]
+        hidden = tanh(inputs @ shared[:split] + memory @ shared[split:] + shift)
+        memory = blend_at_time(tanh(hidden @ kernel + bias))
+        return memory, memory
+
+    return step
 
 
 def kernel_and_bias(layer: nnx.Linear) -> tuple[Array, Array]:
@@ -148,32 +156,31 @@ def check_mode(mode: str, *activations: str) -> None:
 
 
 def at_time(
-    kernel: Float[Array, "heard heads"], bias: Float[Array, " heads"], elapsed: Float[Array, ""]
+    kernel: Float[Array, "heard heads"], bias: Float[Array, " heads"], dt: Float[Array, ""]
 ) -> tuple[Float[Array, "heard fewer"], Float[Array, " fewer"]]:
-    """Weights of f1, f2 and the gate a dt + b, one after the other, of those of f1, f2, a and b."""
+    """Weights of f1, f2 and (a dt + b) / 2, one after the other, of those of f1, f2, a and b."""
     parts = [jnp.split(table, 4, axis=-1) for table in (kernel, bias)]
-    joined = (jnp.concatenate([f, g, a * elapsed + b], axis=-1) for f, g, a, b in parts)
-    kernel, bias = joined
+    dt = dt.astype(kernel.dtype)
+    kernel, bias = (jnp.concatenate([f, g, (a * dt + b) / 2], -1) for f, g, a, b in parts)
     return kernel, bias
 
 
-def blend(
-    heads: Float[Array, "*batch heads"],
-    elapsed: Float[Array, "*#batch 1"] | None,
-    mode: str,
-    squash: str,
-) -> Float[Array, "*batch m"]:
-    """New memory of the gated modes from f1, f2, a and b, one after the other.
+def blend_at_time(squashed: Float[Array, "*batch heads"]) -> Float[Array, "*batch m"]:
+    """New memory of the gated mode from the tanh of what `at_time` weighs.
 
-    Without a time, from f1, f2 and the gate as it is before the sigmoid (see `at_time`).
+    The sigmoid of the gate is (1 + tanh(half of it)) / 2.
     """
-    if elapsed is None:
-        first, second, gate = jnp.split(heads, 3, axis=-1)
-    else:
-        first, second, slope, offset = jnp.split(heads, 4, axis=-1)
-        gate = slope * elapsed + offset
+    first, second, gate = jnp.split(squashed, 3, axis=-1)
+    return first + (second - first) * (0.5 + 0.5 * gate)
+
+
+def blend(
+    heads: Float[Array, "*batch heads"], elapsed: Float[Array, "*#batch 1"], mode: str, squash: str
+) -> Float[Array, "*batch m"]:
+    """New memory of the gated modes from f1, f2, a and b, one after the other."""
+    first, second, slope, offset = jnp.split(heads, 4, axis=-1)
     first, second = activation(squash)(first), activation(squash)(second)
-    gate = jax.nn.sigmoid(gate)
+    gate = jax.nn.sigmoid(slope * elapsed + offset)
     return (first if mode == "no_gate" else first * (1 - gate)) + second * gate
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from jax import Array
 from jaxtyping import Float
+
+Step: TypeAlias = Callable[[Array, Array], tuple[Array, Array]]
+"""(memory, input) -> (memory, output), the time between inputs being known."""
 
 
 @runtime_checkable
@@ -35,4 +39,13 @@ class Cell(Protocol):
         Returns:
             The new memory and the output.
         """
+        ...
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """A cell that can work out beforehand what all steps at one pace share."""
+
+    def at_pace(self, dt: Float[Array, ""]) -> Step:
+        """The step for batches in which `dt` [s] is the same for all; equal up to rounding."""
         ...

@@ -17,7 +17,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Bool, Float, Int
 
-from lnn_nav.cells.protocol import Cell
+from lnn_nav.cells.protocol import Cell, Paced, Step
 
 FloatArray = Array | np.ndarray
 
@@ -89,15 +89,21 @@ def unroll(
     )
     steps = jax.tree.map(lambda part: jnp.moveaxis(part, len(shape) - 1, 0), steps)
 
+    paced = _paced(cell, times) if inputs.ndim == 3 else None
+
     def advance(memory: Array, step: _Step) -> tuple[Array, Array]:
-        elapsed = times if step.dt is None else step.dt
+        def onward(memory: Array, inputs: Array) -> tuple[Array, Array]:
+            if paced is not None:
+                return paced(memory, inputs)
+            return cell(memory, inputs, times if step.dt is None else step.dt)
+
         fresh = None if step.fresh is None else step.fresh[..., None]
         start = memory if fresh is None else jnp.where(fresh, 0, memory)
         if step.counts is None:
-            return cell(start, step.inputs, elapsed)
+            return onward(start, step.inputs)
         there = step.counts[..., None]
         # What is not there may be no number, and derivatives go through both sides of a choice.
-        after, output = cell(start, jnp.where(there, step.inputs, 0), elapsed)
+        after, output = onward(start, jnp.where(there, step.inputs, 0))
         return jnp.where(there, after, memory), jnp.where(there, output, 0)
 
     if segment is None:
@@ -105,6 +111,11 @@ def unroll(
     else:
         memory, outputs = _in_segments(advance, memory, steps, segment)
     return memory, jnp.moveaxis(outputs, 0, len(shape) - 1)
+
+
+def _paced(cell: Cell, times: Array) -> Step | None:
+    """A quicker step, where all times are one and the cell has one."""
+    return cell.at_pace(times) if times.ndim == 0 and isinstance(cell, Paced) else None
 
 
 def _in_segments(

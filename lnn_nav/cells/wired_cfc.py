@@ -16,7 +16,17 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Float
 
-from lnn_nav.cells.cfc import at_time, blend, blocks_of_xavier, check_mode, heads_of, settle
+from lnn_nav.cells.activations import tanh
+from lnn_nav.cells.cfc import (
+    at_time,
+    blend,
+    blend_at_time,
+    blocks_of_xavier,
+    check_mode,
+    heads_of,
+    settle,
+)
+from lnn_nav.cells.protocol import Step
 from lnn_nav.cells.wiring import Wiring
 
 
@@ -82,22 +92,42 @@ class WiredCfC(nnx.Module):
         """Advance by `dt` [s]; see `lnn_nav.cells.protocol.Cell`."""
         signal, parts = inputs, []
         masks = wired_masks(self.wiring, self.mode, self.compat)
-        elapsed = jnp.asarray(dt, jnp.result_type(memory, inputs, self.biases[0][...]))
+        elapsed = jnp.asarray(dt, jnp.result_type(memory, inputs, self.biases[0][...]))[..., None]
         for k, (_, ids) in enumerate(self.wiring.layers):
             kernel, bias = self.kernels[k][...], self.biases[k][...]
-            kernel = kernel * masks[k].astype(kernel.dtype)
             heard = jnp.concatenate([signal, columns(memory, ids)], axis=-1)
+            heads = heard @ (kernel * masks[k].astype(kernel.dtype)) + bias
             if self.decays:
-                heads = heard @ kernel + bias
-                signal = settle(heads, self.decays[k][...], self.rests[k][...], elapsed[..., None])
-            elif elapsed.ndim == 0 and heard.ndim > 1:
-                kernel, bias = at_time(kernel, bias, elapsed)
-                signal = blend(heard @ kernel + bias, None, self.mode, self.squash)
+                signal = settle(heads, self.decays[k][...], self.rests[k][...], elapsed)
             else:
-                heads = heard @ kernel + bias
-                signal = blend(heads, elapsed[..., None], self.mode, self.squash)
+                signal = blend(heads, elapsed, self.mode, self.squash)
             parts.append(signal)
         return in_order(parts, [ids for _, ids in self.wiring.layers]), signal
+
+    def at_pace(self, dt: Float[Array, ""]) -> Step:
+        """The same step for batches that share one `dt`; see `lnn_nav.cells.protocol.Paced`."""
+        if (self.mode, self.squash) != ("gated", "tanh"):
+            return lambda memory, inputs: self(memory, inputs, dt)
+        layers = [ids for _, ids in self.wiring.layers]
+        weights = [
+            at_time(kernel[...] * mask.astype(kernel[...].dtype), bias[...], dt)
+            for kernel, mask, bias in zip(
+                self.kernels,
+                wired_masks(self.wiring, self.mode, self.compat),
+                self.biases,
+                strict=True,
+            )
+        ]
+
+        def step(memory: Array, inputs: Array) -> tuple[Array, Array]:
+            signal, parts = inputs, []
+            for (kernel, bias), ids in zip(weights, layers, strict=True):
+                heard = jnp.concatenate([signal, columns(memory, ids)], axis=-1)
+                signal = blend_at_time(tanh(heard @ kernel + bias))
+                parts.append(signal)
+            return in_order(parts, layers), signal
+
+        return step
 
 
 def columns(memory: Float[Array, "*batch m"], ids: Sequence[int]) -> Float[Array, "*batch own"]:
