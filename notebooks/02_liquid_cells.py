@@ -22,7 +22,9 @@
 
 # %%
 # %matplotlib inline
+import json
 import os
+from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
@@ -35,6 +37,7 @@ from flax import nnx
 
 from lnn_nav.cells import LSTM, LTC, CfC, MixedMemory, WiredCfC, WiredLTC, unroll
 from lnn_nav.cells.wirings import auto_ncp
+from lnn_nav.convert import from_drone_causality, from_ncps, to_ncps
 from lnn_nav.insight.gradients import gradient_norms
 from lnn_nav.insight.lipschitz import lipschitz, step_lipschitz
 from lnn_nav.insight.neuron_plots import draw_gradient_norms, draw_states, draw_time_constants
@@ -54,6 +57,7 @@ plt.rcParams["figure.constrained_layout.use"] = True
 NEURONS = 19
 LESSONS = 250
 PAST = 100
+WEIGHTS = ""  # a folder with weight files of drone_causality, see the last section
 
 # %% [markdown]
 # ## One protocol
@@ -258,3 +262,37 @@ for name, curve in norms.items():
     kept = (middle[-1 - PAST // 2] / middle[-1]) ** (2 / PAST)
     print(f"{name:26s} keeps {kept:.2f} of the gradient a step")
 draw_gradient_norms(norms)
+
+# %% [markdown]
+# ## An imported network
+#
+# What was trained with `ncps` goes on here: a state dictionary of arrays in, the same cell out, and
+# back. Of a torch module they are
+# `{name: value.numpy() for name, value in net.state_dict().items()}`; neither torch nor ncps is
+# needed to read them. Here they are those of the wired LTC above.
+
+# %%
+arrays = to_ncps(cells["wired LTC"])
+print(f"{len(arrays)} arrays, such as", *list(arrays)[:3])
+imported = from_ncps(arrays, wiring=wiring)
+rows = rng.normal(size=(12, imported.inputs)).astype(np.float32)
+ours, theirs = (unroll(cell, rows, 0.1)[1] for cell in (cells["wired LTC"], imported))
+print("largest difference after the way there and back:", float(jnp.abs(ours - theirs).max()))
+
+# %% [markdown]
+# The networks that flew in Chahine et al. (Science Robotics 2023) are weight files of Keras in
+# makramchahine/drone_causality. `from_drone_causality` reads them with h5py alone, CNN and all:
+# `network(frames [T, 144, 256, 3]) -> velocities [T, 4]`. With their folder in `WEIGHTS`, the NCP
+# that flew looks at six frames; its 19 neurons that are neither input nor inter neuron decide.
+
+# %%
+if WEIGHTS:
+    folder = Path(WEIGHTS)
+    params = json.loads((folder / "params.json").read_text())["ncp"]
+    network = from_drone_causality(folder / "ncp.hdf5", params)
+    frames = np.load(folder / "golden.npz")["frames"]
+    print("velocities:", np.round(network(frames)[-1], 3))
+    flown = network.cell
+    seen = record(flown, network.features(frames), network.dt)
+    print(f"{flown.wiring.neurons} neurons, {flown.wiring.synapse_count} synapses among them")
+    draw_states(seen)

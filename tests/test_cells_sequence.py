@@ -86,6 +86,24 @@ def test_every_shape_of_time_is_taken():
     assert np.abs(shared[1] - expected[1]).max() > 1e-3
 
 
+@pytest.mark.parametrize("name", ["cfc", "no_gate", "wired_cfc"])
+def test_one_pace_for_all_is_the_same_step_made_quicker(name):
+    """With the gradient: at one pace some cells take another way to the same numbers."""
+    cell, (inputs, _) = make(name), drawn()
+    graph, state = nnx.split(cell)
+
+    def answer(state, dt):
+        return jnp.sum(unroll(nnx.merge(graph, state), inputs, dt)[1] ** 2)
+
+    for dt in (0.0, 0.7):
+        paced = jax.value_and_grad(answer)(state, dt)
+        usual = jax.value_and_grad(answer)(state, jnp.full((B, T), dt, jnp.float32))
+        for a, b in zip(jax.tree.leaves(paced), jax.tree.leaves(usual), strict=True):
+            np.testing.assert_allclose(a, b, atol=3e-6 * (1 + np.abs(b).max()), rtol=0)
+    with pytest.raises(AssertionError):
+        same([answer(state, 0.7)], [answer(state, 0.8)])
+
+
 @pytest.mark.parametrize("name", ["ltc", "wired_ltc"])
 def test_no_time_changes_no_ltc(name):
     """In ncps it is NaN."""
