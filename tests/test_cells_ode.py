@@ -22,7 +22,7 @@ from lnn_nav.cells import (
     ODERNN,
     Cell,
     Integration,
-    LiquidExtraError,
+    MissingExtra,
     WiredLTC,
     unroll,
 )
@@ -242,7 +242,7 @@ def test_the_fused_solver_converges_at_first_order(cell, record_property):
         cell.unfolds = count
         after, _ = cell(jnp.asarray(memory), jnp.asarray(inputs), dt)
         errors.append(float(jnp.abs(after - exact).max()))
-    order = -np.polyfit(np.log(unfolds), np.log(errors), 1)[0]
+    order = -float(np.polyfit(np.log(unfolds), np.log(errors), 1)[0])
     record_property("order", order)
     print(f"errors {', '.join(f'{error:.2e}' for error in errors)}; order {order:.3f}")
     assert 0.9 < order < 1.1
@@ -341,5 +341,5 @@ def test_without_diffrax_one_sentence_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "diffrax", None)
     ltc = LTC(2, 3, rngs=nnx.Rngs(0))
     for cell in (*CELLS.values(), lambda *_, rngs: ODELTC(ltc)):
-        with pytest.raises(LiquidExtraError, match=r"needs the extra \[liquid\] of this package"):
+        with pytest.raises(MissingExtra, match=r"needs the extra \[liquid\] of this package"):
             cell(2, 3, rngs=nnx.Rngs(0))

@@ -43,11 +43,11 @@ def drawn(batch=B, steps=T):
 
 def one_by_one(cell, inputs, dt):
     """Streaming, sequence after sequence."""
-    memories, outputs = [], []
+    step, memories, outputs = jax.jit(lambda m, x, dt: cell(m, x, dt)), [], []
     for sequence, times in zip(inputs, dt, strict=True):
         memory, told = jnp.zeros(cell.memory_size, jnp.float32), []
         for x, elapsed in zip(sequence, times, strict=True):
-            memory, output = cell(memory, x, elapsed)
+            memory, output = step(memory, x, elapsed)
             told.append(output)
         memories.append(memory)
         outputs.append(jnp.stack(told))

@@ -1,7 +1,6 @@
 """Liquid cells and their baselines, behind one protocol: `cell(memory, input, dt)`."""
 
 from lnn_nav.cells._ode import Integration as Integration
-from lnn_nav.cells._ode import LiquidExtraError as LiquidExtraError
 from lnn_nav.cells.build import CELLS as CELLS
 from lnn_nav.cells.build import build_cell as build_cell
 from lnn_nav.cells.build import neurons_within as neurons_within
@@ -26,3 +25,4 @@ from lnn_nav.cells.tcn import TCN as TCN
 from lnn_nav.cells.wired_cfc import WiredCfC as WiredCfC
 from lnn_nav.cells.wired_ltc import WiredLTC as WiredLTC
 from lnn_nav.cells.wiring import Wiring as Wiring
+from lnn_nav.extras import MissingExtra as MissingExtra

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import ModuleType
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
+
+from lnn_nav.extras import liquid
 
 SOLVERS = {
     "euler": "Euler",
@@ -29,10 +30,6 @@ SOLVERS = {
     "kvaerno5": "Kvaerno5",
 }
 """Solvers of diffrax by their names there, in small letters; the last two are implicit."""
-
-
-class LiquidExtraError(ImportError):
-    """Something of the extra `liquid` is not installed."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +112,7 @@ def integrate(
         integration: how.
 
     Raises:
-        LiquidExtraError: diffrax is not installed.
+        MissingExtra: diffrax is not installed.
     """
     solve = _constant if integration.steps else _adaptive
     dtype = jnp.promote_types(memory.dtype, jnp.float32)
@@ -133,26 +130,12 @@ def integrate(
     return one(memory.astype(dtype), elapsed, *given).astype(memory.dtype)
 
 
-def diffrax_or_error() -> ModuleType:
-    """The module, imported when it is needed.
-
-    Raises:
-        LiquidExtraError: it is not installed.
-    """
-    try:
-        import diffrax
-    except ImportError as error:
-        missing = f"this cell needs the extra [liquid] of this package ({error})"
-        raise LiquidExtraError(missing) from error
-    return diffrax
-
-
 def _constant(
     rate: Callable[..., Array], memory: Array, elapsed: Array, integration: Integration
 ) -> Array:
     """One solver step after the other: half the time of diffrax's own loop, backwards."""
     del elapsed
-    diffrax = diffrax_or_error()
+    diffrax = liquid("diffrax")
     solver, term = getattr(diffrax, SOLVERS[integration.solver])(), diffrax.ODETerm(rate)
     ends = jnp.linspace(0, 1, (integration.steps or 1) + 1, dtype=memory.dtype)
 
@@ -170,7 +153,7 @@ def _adaptive(
     rate: Callable[..., Array], memory: Array, elapsed: Array, integration: Integration
 ) -> Array:
     """Steps as long as the error allows."""
-    diffrax = diffrax_or_error()
+    diffrax = liquid("diffrax")
     first = None
     if integration.first_step is not None:
         longer = jnp.maximum(jax.lax.stop_gradient(elapsed), integration.first_step)

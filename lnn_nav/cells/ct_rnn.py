@@ -17,7 +17,8 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Float
 
-from lnn_nav.cells._ode import Integration, diffrax_or_error, integrate
+from lnn_nav.cells._ode import Integration, integrate
+from lnn_nav.extras import liquid
 
 FLOWN = Integration(
     "dopri5",
@@ -59,13 +60,13 @@ class CTRNN(nnx.Module):
 
         Raises:
             ValueError: if a size or the decay is not positive.
-            LiquidExtraError: diffrax is not installed.
+            MissingExtra: diffrax is not installed.
         """
         if min(inputs, neurons) < 1:
             raise ValueError(f"inputs, neurons: expected at least 1, got {inputs} and {neurons}")
         if not 0 < decay < float("inf"):
             raise ValueError(f"decay: expected a positive number, got {decay}")
-        diffrax_or_error()
+        liquid("diffrax")
         self.inputs, self.decay, self.integration = inputs, decay, nnx.static(integration)
         self.outputs = self.memory_size = neurons
         xavier, orthogonal = nnx.initializers.xavier_uniform(), nnx.initializers.orthogonal()

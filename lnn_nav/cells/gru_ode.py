@@ -18,7 +18,8 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Float
 
-from lnn_nav.cells._ode import Integration, diffrax_or_error, integrate
+from lnn_nav.cells._ode import Integration, integrate
+from lnn_nav.extras import liquid
 
 FLOWN = Integration("euler", steps=4)
 """Four steps of Euler an input, as in the networks that flew."""
@@ -44,11 +45,11 @@ class GRUODE(nnx.Module):
 
         Raises:
             ValueError: if a size is not positive.
-            LiquidExtraError: diffrax is not installed.
+            MissingExtra: diffrax is not installed.
         """
         if min(inputs, neurons) < 1:
             raise ValueError(f"inputs, neurons: expected at least 1, got {inputs} and {neurons}")
-        diffrax_or_error()
+        liquid("diffrax")
         self.inputs, self.integration = inputs, nnx.static(integration)
         self.outputs = self.memory_size = neurons
         xavier, ones = nnx.initializers.xavier_uniform(), nnx.initializers.ones

@@ -13,10 +13,11 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Float
 
-from lnn_nav.cells._ode import Integration, diffrax_or_error, integrate
+from lnn_nav.cells._ode import Integration, integrate
 from lnn_nav.cells.ltc import EPSILON, LTC, capacity_of
 from lnn_nav.cells.protocol import Cell
 from lnn_nav.cells.wired_ltc import WiredLTC
+from lnn_nav.extras import liquid
 
 EXACT = Integration("tsit5", rtol=1e-5, atol=1e-7)
 
@@ -37,11 +38,11 @@ class ODELTC(nnx.Module):
 
         Raises:
             ValueError: if it is no LTC.
-            LiquidExtraError: diffrax is not installed.
+            MissingExtra: diffrax is not installed.
         """
         if not isinstance(cell, LTC | WiredLTC):
             raise ValueError(f"cell: expected LTC or WiredLTC, got {type(cell).__name__}")
-        diffrax_or_error()
+        liquid("diffrax")
         self.inputs, self.outputs, self.memory_size = cell.inputs, cell.outputs, cell.memory_size
         self.cell, self.integration = cell, nnx.static(integration)
 

@@ -16,7 +16,8 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Float
 
-from lnn_nav.cells._ode import Integration, diffrax_or_error, integrate
+from lnn_nav.cells._ode import Integration, integrate
+from lnn_nav.extras import liquid
 
 FOUR_STEPS = Integration("euler", steps=4)
 
@@ -54,12 +55,12 @@ class ODERNN(nnx.Module):
 
         Raises:
             ValueError: if a size is not positive.
-            LiquidExtraError: diffrax is not installed.
+            MissingExtra: diffrax is not installed.
         """
         width = neurons if width is None else width
         if min(inputs, neurons, width) < 1:
             raise ValueError(f"inputs, neurons, width: expected >= 1: {inputs, neurons, width}")
-        diffrax_or_error()
+        liquid("diffrax")
         self.inputs, self.integration = inputs, nnx.static(integration)
         self.outputs = self.memory_size = neurons
         self.hidden = nnx.Linear(neurons, width, rngs=rngs)

@@ -159,7 +159,9 @@ def _times(dt: FloatArray | float, shape: tuple[int, ...]) -> Array:
     """Time of every step, in the shape of the sequence; a number stays one."""
     times = jnp.asarray(dt)
     if not isinstance(times, jax.core.Tracer):
-        worst = times[~(jnp.isfinite(times) & (times >= 0))]
+        # By numpy: under jit, jax would make even of known numbers some that are not.
+        known = np.asarray(times)
+        worst = known[~(np.isfinite(known) & (known >= 0))]
         if worst.size:
             raise SequenceError(f"dt: expected finite times >= 0, got {worst.ravel()[0]}")
     if times.ndim == len(shape) + 1 and times.shape[-1] == 1:

@@ -31,7 +31,7 @@ class TrainConfig:
     resume: bool = False
     """Go on from the state in `--out`."""
     cell: str = "cfc"
-    """cfc, ltc, lstm, gru or mlp."""
+    """cfc, wired_cfc, ltc, wired_ltc, mixed, lstm, gru, mlp, tcn, ctrnn, odernn or gruode."""
     parameters: int = 20_000
     """At most this many parameters in the policy."""
     batch: int = 64

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from cell_peers.peer import Peer
+
+if TYPE_CHECKING:
+    import torch
 
 
 def peers(inputs: np.ndarray) -> list[Peer]:
@@ -31,12 +36,12 @@ def peers(inputs: np.ndarray) -> list[Peer]:
     return [_peer(name, net, torch.as_tensor(inputs)) for name, net in nets.items()]
 
 
-def _peer(name: str, net: object, inputs: object) -> Peer:
+def _peer(name: str, net: torch.nn.Module, inputs: torch.Tensor) -> Peer:
     import torch
 
     first, memory = inputs[:1, 0], torch.zeros(1, net.state_size)
 
-    def forward() -> object:
+    def forward() -> torch.Tensor:
         with torch.no_grad():
             return net(inputs)[0]
 
@@ -50,5 +55,8 @@ def _peer(name: str, net: object, inputs: object) -> Peer:
             return net.rnn_cell(first, memory, 1.0)
 
     weights = {key: value.numpy() for key, value in net.state_dict().items()}
-    shown = lambda: forward().numpy()  # noqa: E731
-    return Peer("ncps.torch", name, forward, forward_backward, step, shown, weights)
+    return Peer(
+        *("ncps.torch", name, forward, forward_backward, step),
+        shown=lambda: forward().numpy(),
+        weights=weights,
+    )
