@@ -283,9 +283,10 @@ print("largest difference after the way there and back:", float(jnp.abs(ours - t
 # The networks that flew in Chahine et al. (Science Robotics 2023) are weight files of Keras in
 # makramchahine/drone_causality. `from_drone_causality` reads them with h5py alone, CNN and all:
 # `network(frames [T, 144, 256, 3]) -> velocities [T, 4]`. With their folder in `WEIGHTS`, the NCP
-# that flew looks at six frames; its 19 neurons that are neither input nor inter neuron decide.
+# that flew looks at six frames.
 
 # %%
+states = None
 if WEIGHTS:
     folder = Path(WEIGHTS)
     params = json.loads((folder / "params.json").read_text())["ncp"]
@@ -295,4 +296,5 @@ if WEIGHTS:
     flown = network.cell
     seen = record(flown, network.features(frames), network.dt)
     print(f"{flown.wiring.neurons} neurons, {flown.wiring.synapse_count} synapses among them")
-    draw_states(seen)
+    states = draw_states(seen)
+states

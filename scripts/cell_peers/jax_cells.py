@@ -41,14 +41,14 @@ def ours(inputs: np.ndarray, weights: Mapping[str, Arrays]) -> list[Peer]:
 
 def _ours(name: str, cell: Cell, inputs: jax.Array) -> Peer:
     graph, state = nnx.split(cell)
-    memory, first = jnp.zeros(cell.memory_size, jnp.float32), inputs[0, 0]
+    memory, first, dt = jnp.zeros(cell.memory_size, jnp.float32), inputs[0, 0], jnp.float32(1)
     # What does not change is compiled in.
     step = jax.jit(lambda memory, x, dt: cell(memory, x, dt))
     return _peer(
         ("lnn_nav", name),
         lambda state: unroll(nnx.merge(graph, state), inputs)[1],
         state,
-        lambda: jax.block_until_ready(step(memory, first, 1.0)),
+        lambda: jax.block_until_ready(step(memory, first, dt)),
     )
 
 
