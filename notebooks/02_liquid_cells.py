@@ -286,7 +286,6 @@ print("largest difference after the way there and back:", float(jnp.abs(ours - t
 # that flew looks at six frames.
 
 # %%
-states = None
 if WEIGHTS:
     folder = Path(WEIGHTS)
     params = json.loads((folder / "params.json").read_text())["ncp"]
@@ -296,5 +295,4 @@ if WEIGHTS:
     flown = network.cell
     seen = record(flown, network.features(frames), network.dt)
     print(f"{flown.wiring.neurons} neurons, {flown.wiring.synapse_count} synapses among them")
-    states = draw_states(seen)
-states
+draw_states(seen) if WEIGHTS else None

@@ -8,8 +8,20 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from lnn_nav.cells import GRU, LSTM, LTC, MLP, CfC, MixedMemory, WiredCfC, WiredLTC, unroll
-from lnn_nav.cells.sequence import SequenceError
+from lnn_nav.cells import (
+    CELLS,
+    GRU,
+    LSTM,
+    LTC,
+    MLP,
+    CellError,
+    CfC,
+    MixedMemory,
+    WiredCfC,
+    WiredLTC,
+    build_cell,
+    unroll,
+)
 from lnn_nav.cells.wirings import auto_ncp
 from lnn_nav.convert.arrays import filled, parameters
 
@@ -221,5 +233,24 @@ def test_seeds_side_by_side():
 def test_what_does_not_fit_is_refused_by_name(change, said):
     inputs, dt = drawn()
     given = {"inputs": inputs, "dt": dt, **change}
-    with pytest.raises(SequenceError, match=said):
+    with pytest.raises(CellError, match=said):
         unroll(make("cfc"), given.pop("inputs"), given.pop("dt"), **given)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_step_that_does_not_fit_is_refused_by_name(name):
+    cell = build_cell(name, INPUTS, 8, nnx.Rngs(0))
+    memory, inputs = jnp.zeros((B, cell.memory_size)), jnp.zeros((B, INPUTS))
+    for given, said in (
+        ((memory[:, 1:], inputs, 1.0), rf"memory: expected \[\*batch, {cell.memory_size}\], got"),
+        ((memory, inputs[:, 1:], 1.0), r"inputs: expected \[\*batch, 4\], got \(3, 3\)"),
+        (
+            (memory, inputs, jnp.ones((B, 1))),
+            r"dt: expected a number or .* \(3, 1\)",
+        ),
+        ((memory, inputs, -0.5), "dt: expected finite times >= 0, got -0.5"),
+        ((memory, inputs, jnp.array([0.0, jnp.nan, 1.0])), "dt: .* got nan"),
+        ((memory, inputs, float("inf")), "dt: .* got inf"),
+    ):
+        with pytest.raises(CellError, match=said):
+            cell(*given)

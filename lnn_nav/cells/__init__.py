@@ -14,6 +14,7 @@ from lnn_nav.cells.ode_ltc import ODELTC as ODELTC
 from lnn_nav.cells.ode_rnn import ODERNN as ODERNN
 from lnn_nav.cells.projected import Projected as Projected
 from lnn_nav.cells.protocol import Cell as Cell
+from lnn_nav.cells.protocol import CellError as CellError
 from lnn_nav.cells.recurrent import GRU as GRU
 from lnn_nav.cells.recurrent import LSTM as LSTM
 from lnn_nav.cells.recurrent import MLP as MLP

@@ -25,7 +25,7 @@ from jaxtyping import Float
 
 from lnn_nav.cells.activations import LECUN_SCALE, LECUN_SLOPE, activation, tanh
 from lnn_nav.cells.activations import lecun_tanh as lecun_tanh
-from lnn_nav.cells.protocol import Step
+from lnn_nav.cells.protocol import Step, check_step
 
 MODES = ("gated", "no_gate", "pure")
 
@@ -96,6 +96,7 @@ class CfC(nnx.Module):
         self, memory: Float[Array, "*batch m"], inputs: Float[Array, "*batch i"], dt: Array | float
     ) -> tuple[Float[Array, "*batch m"], Float[Array, "*batch m"]]:
         """Advance by `dt` [s]; see `lnn_nav.cells.protocol.Cell`."""
+        check_step(self, memory, inputs, dt)
         hidden = jnp.concatenate([inputs, memory], axis=-1)
         for layer in (self.backbone, *self.deeper):
             hidden = hidden if layer is None else activation(self.activation)(layer(hidden))

@@ -18,6 +18,7 @@ from jax import Array
 from jaxtyping import Float
 
 from lnn_nav.cells._ode import Integration, integrate
+from lnn_nav.cells.protocol import check_step
 from lnn_nav.extras import liquid
 
 FLOWN = Integration(
@@ -79,6 +80,7 @@ class CTRNN(nnx.Module):
         self, memory: Float[Array, "*batch m"], inputs: Float[Array, "*batch i"], dt: Array | float
     ) -> tuple[Float[Array, "*batch m"], Float[Array, "*batch m"]]:
         """Advance by `dt` [s]; `dt = 0` leaves the memory as it is."""
+        check_step(self, memory, inputs, dt)
         recurrent, scale = self.recurrent[...], self.scale[...]
 
         def rate(hidden: Array, heard: Array) -> Array:

@@ -19,6 +19,7 @@ from jax import Array
 from jaxtyping import Float
 
 from lnn_nav.cells._ode import Integration, integrate
+from lnn_nav.cells.protocol import check_step
 from lnn_nav.extras import liquid
 
 FLOWN = Integration("euler", steps=4)
@@ -62,6 +63,7 @@ class GRUODE(nnx.Module):
         self, memory: Float[Array, "*batch m"], inputs: Float[Array, "*batch i"], dt: Array | float
     ) -> tuple[Float[Array, "*batch m"], Float[Array, "*batch m"]]:
         """Advance by `dt` [s]; `dt = 0` leaves the memory as it is."""
+        check_step(self, memory, inputs, dt)
         layers = (self.reset, self.update, self.candidate)
         # The input does not change between the steps: its share is worked out once.
         from_inputs, recurrent = [], []

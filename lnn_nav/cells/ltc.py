@@ -17,6 +17,8 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Float
 
+from lnn_nav.cells.protocol import check_step
+
 EPSILON = 1e-8
 """Conductance that every neuron has besides, as in the published cells: no division by zero."""
 LEAST = 1e-30
@@ -53,6 +55,7 @@ class LTC(nnx.Module):
         self, memory: Float[Array, "*batch m"], inputs: Float[Array, "*batch i"], dt: Array | float
     ) -> tuple[Float[Array, "*batch m"], Float[Array, "*batch m"]]:
         """Advance by `dt` [s]; `dt = 0` leaves the memory as it is."""
+        check_step(self, memory, inputs, dt)
         elapsed = jnp.asarray(dt, memory.dtype)[..., None]
         leak = jax.nn.softplus(self.leak[...])
         capacity = capacity_of(self.capacitance[...]) * self.unfolds

@@ -11,7 +11,7 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Float
 
-from lnn_nav.cells.protocol import Cell
+from lnn_nav.cells.protocol import Cell, check_step
 
 PLACES = ("memory", "inputs")
 
@@ -73,6 +73,7 @@ class MixedMemory(nnx.Module):
         self, memory: Float[Array, "*batch m"], inputs: Float[Array, "*batch i"], dt: Array | float
     ) -> tuple[Float[Array, "*batch m"], Float[Array, "*batch o"]]:
         """Advance by `dt` [s]; see `lnn_nav.cells.protocol.Cell`."""
+        check_step(self, memory, inputs, dt)
         carry, before = jnp.split(memory, 2, axis=-1)
         gates = self.heard(inputs) + self.recalled(before)
         value, write, keep, read = jnp.split(gates, 4, axis=-1)

@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from lnn_nav.cells._ode import Integration, integrate
 from lnn_nav.cells.ltc import EPSILON, LTC, capacity_of
-from lnn_nav.cells.protocol import Cell
+from lnn_nav.cells.protocol import Cell, check_step
 from lnn_nav.cells.wired_ltc import WiredLTC
 from lnn_nav.extras import liquid
 
@@ -50,6 +50,7 @@ class ODELTC(nnx.Module):
         self, memory: Float[Array, "*batch m"], inputs: Float[Array, "*batch i"], dt: Array | float
     ) -> tuple[Float[Array, "*batch m"], Float[Array, "*batch o"]]:
         """Advance by `dt` [s]; `dt = 0` leaves the memory as it is."""
+        check_step(self, memory, inputs, dt)
         cell = self.cell
         leak, capacity = jax.nn.softplus(cell.leak[...]), capacity_of(cell.capacitance[...])
         if isinstance(cell, WiredLTC):

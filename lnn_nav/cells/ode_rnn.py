@@ -17,6 +17,7 @@ from jax import Array
 from jaxtyping import Float
 
 from lnn_nav.cells._ode import Integration, integrate
+from lnn_nav.cells.protocol import check_step
 from lnn_nav.extras import liquid
 
 FOUR_STEPS = Integration("euler", steps=4)
@@ -71,6 +72,7 @@ class ODERNN(nnx.Module):
         self, memory: Float[Array, "*batch m"], inputs: Float[Array, "*batch i"], dt: Array | float
     ) -> tuple[Float[Array, "*batch m"], Float[Array, "*batch m"]]:
         """Advance by `dt` [s]; see `lnn_nav.cells.protocol.Cell`."""
+        check_step(self, memory, inputs, dt)
 
         def rate(hidden: Array) -> Array:
             return self.rate(jnp.tanh(self.hidden(hidden)))

@@ -6,7 +6,7 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Float
 
-from lnn_nav.cells.protocol import Cell
+from lnn_nav.cells.protocol import Cell, check_step
 
 
 class Projected(nnx.Module):
@@ -30,5 +30,6 @@ class Projected(nnx.Module):
         self, memory: Float[Array, "*batch m"], inputs: Float[Array, "*batch i"], dt: Array | float
     ) -> tuple[Float[Array, "*batch m"], Float[Array, "*batch o"]]:
         """Advance by `dt` [s]; see `lnn_nav.cells.protocol.Cell`."""
+        check_step(self, memory, inputs, dt)
         memory, output = self.cell(memory, inputs, dt)
         return memory, self.readout(output)

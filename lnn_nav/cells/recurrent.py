@@ -7,6 +7,8 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Float
 
+from lnn_nav.cells.protocol import check_step
+
 
 class LSTM(nnx.Module):
     """Flax's LSTM cell; its memory is carry and hidden state side by side. Blind to `dt`."""
@@ -20,6 +22,7 @@ class LSTM(nnx.Module):
         self, memory: Float[Array, "*batch m"], inputs: Float[Array, "*batch i"], dt: Array | float
     ) -> tuple[Float[Array, "*batch m"], Float[Array, "*batch o"]]:
         """Advance by one input; see `lnn_nav.cells.protocol.Cell`."""
+        check_step(self, memory, inputs, dt)
         carry, hidden = jnp.split(memory, 2, axis=-1)
         (carry, hidden), output = self.cell((carry, hidden), inputs)
         return jnp.concatenate([carry, hidden], axis=-1), output
@@ -37,6 +40,7 @@ class GRU(nnx.Module):
         self, memory: Float[Array, "*batch m"], inputs: Float[Array, "*batch i"], dt: Array | float
     ) -> tuple[Float[Array, "*batch m"], Float[Array, "*batch m"]]:
         """Advance by one input; see `lnn_nav.cells.protocol.Cell`."""
+        check_step(self, memory, inputs, dt)
         return self.cell(memory, inputs)
 
 
@@ -50,7 +54,8 @@ class MLP(nnx.Module):
         self.second = nnx.Linear(neurons, neurons, rngs=rngs)
 
     def __call__(
-        self, memory: Float[Array, "*batch 1"], inputs: Float[Array, "*batch i"], dt: Array | float
-    ) -> tuple[Float[Array, "*batch 1"], Float[Array, "*batch o"]]:
+        self, memory: Float[Array, "*batch m"], inputs: Float[Array, "*batch i"], dt: Array | float
+    ) -> tuple[Float[Array, "*batch m"], Float[Array, "*batch o"]]:
         """Map one input; see `lnn_nav.cells.protocol.Cell`."""
+        check_step(self, memory, inputs, dt)
         return memory, jnp.tanh(self.second(jnp.tanh(self.first(inputs))))

@@ -19,6 +19,8 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Float
 
+from lnn_nav.cells.protocol import check_step
+
 LEAST_LEAK = 1e-6
 """What forgets less is no network in single precision."""
 
@@ -87,6 +89,7 @@ class Reservoir(nnx.Module):
         self, memory: Float[Array, "*batch m"], inputs: Float[Array, "*batch i"], dt: Array | float
     ) -> tuple[Float[Array, "*batch m"], Float[Array, "*batch m"]]:
         """Advance by `dt` [s]; `dt = 0` leaves the memory as it is."""
+        check_step(self, memory, inputs, dt)
         heard = self.heard[...]
         total = heard[0] + inputs @ heard[1:] + memory @ self.recurrent[...]
         # All is forgotten at once at a leak of one, but for no time: not -inf, which is no number

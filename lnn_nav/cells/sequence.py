@@ -11,19 +11,18 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
-import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jaxtyping import Bool, Float, Int
 
-from lnn_nav.cells.protocol import Cell, Paced, Step
+from lnn_nav.cells.protocol import Cell, CellError, Paced, Step, check_times
 
 FloatArray = Array | np.ndarray
 
 
-class SequenceError(ValueError):
-    """What was given does not fit the cell or the sequence."""
+class SequenceError(CellError):
+    """What was given does not fit the sequence."""
 
 
 class _Step(NamedTuple):
@@ -72,7 +71,7 @@ def unroll(
         The memory after the last step, and the output of every step.
 
     Raises:
-        SequenceError: a shape does not fit, or a time is negative or not finite.
+        CellError: a shape does not fit (SequenceError), or a time is negative or not finite.
     """
     inputs = jnp.asarray(inputs)
     if inputs.ndim not in (2, 3) or inputs.shape[-1] != cell.inputs:
@@ -158,12 +157,7 @@ def _beginning(cell: Cell, inputs: Array, memory: FloatArray | None) -> Array:
 def _times(dt: FloatArray | float, shape: tuple[int, ...]) -> Array:
     """Time of every step, in the shape of the sequence; a number stays one."""
     times = jnp.asarray(dt)
-    if not isinstance(times, jax.core.Tracer):
-        # By numpy: under jit, jax would make even of known numbers some that are not.
-        known = np.asarray(times)
-        worst = known[~(np.isfinite(known) & (known >= 0))]
-        if worst.size:
-            raise SequenceError(f"dt: expected finite times >= 0, got {worst.ravel()[0]}")
+    check_times(times)
     if times.ndim == len(shape) + 1 and times.shape[-1] == 1:
         times = times[..., 0]
     if times.shape not in ((), shape[-1:], shape):

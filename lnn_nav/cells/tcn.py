@@ -14,6 +14,8 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Float
 
+from lnn_nav.cells.protocol import check_step
+
 
 class TCN(nnx.Module):
     """TCN cell; the output is that of the last block. Blind to `dt`.
@@ -58,6 +60,7 @@ class TCN(nnx.Module):
         self, memory: Float[Array, "*batch m"], inputs: Float[Array, "*batch i"], dt: Array | float
     ) -> tuple[Float[Array, "*batch m"], Float[Array, "*batch o"]]:
         """Advance by one input; see `lnn_nav.cells.protocol.Cell`."""
+        check_step(self, memory, inputs, dt)
         signal, kept, start = inputs, [], 0
         for k in range(0, len(self.convolutions), 2):
             hidden = signal
@@ -98,6 +101,7 @@ class Convolution(nnx.Module):
         self, memory: Float[Array, "*batch m"], inputs: Float[Array, "*batch i"], dt: Array | float
     ) -> tuple[Float[Array, "*batch m"], Float[Array, "*batch o"]]:
         """Advance by one input; see `lnn_nav.cells.protocol.Cell`."""
+        check_step(self, memory, inputs, dt)
         del dt
         kernel = self.kernel[...]
         seen = jnp.concatenate([memory, inputs], axis=-1)

@@ -26,7 +26,7 @@ from lnn_nav.cells.cfc import (
     heads_of,
     settle,
 )
-from lnn_nav.cells.protocol import Step
+from lnn_nav.cells.protocol import Step, check_step
 from lnn_nav.cells.wiring import Wiring
 
 
@@ -90,6 +90,7 @@ class WiredCfC(nnx.Module):
         self, memory: Float[Array, "*batch m"], inputs: Float[Array, "*batch i"], dt: Array | float
     ) -> tuple[Float[Array, "*batch m"], Float[Array, "*batch o"]]:
         """Advance by `dt` [s]; see `lnn_nav.cells.protocol.Cell`."""
+        check_step(self, memory, inputs, dt)
         signal, parts = inputs, []
         masks = wired_masks(self.wiring, self.mode, self.compat)
         elapsed = jnp.asarray(dt, jnp.result_type(memory, inputs, self.biases[0][...]))[..., None]

@@ -15,6 +15,7 @@ from jax import Array
 from jaxtyping import Float
 
 from lnn_nav.cells.ltc import EPSILON, capacity_of, positive
+from lnn_nav.cells.protocol import check_step
 from lnn_nav.cells.wiring import Wiring
 
 
@@ -63,6 +64,7 @@ class WiredLTC(nnx.Module):
         self, memory: Float[Array, "*batch m"], inputs: Float[Array, "*batch i"], dt: Array | float
     ) -> tuple[Float[Array, "*batch m"], Float[Array, "*batch o"]]:
         """Advance by `dt` [s]; `dt = 0` leaves the memory as it is."""
+        check_step(self, memory, inputs, dt)
         elapsed = jnp.asarray(dt, memory.dtype)[..., None]
         leak = jax.nn.softplus(self.leak[...])
         capacity = capacity_of(self.capacitance[...]) * self.unfolds
