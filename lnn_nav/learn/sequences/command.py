@@ -1,0 +1,181 @@
+"""The program of `scripts/train_sequence.py`: a live line, a table, and files."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lnn_nav.commands.shell import (
+    GOOD,
+    InputError,
+    complain,
+    keep_compiled,
+    open_console,
+    parse,
+    writable_folder,
+)
+from lnn_nav.learn.config import TrainError
+from lnn_nav.learn.sequences.config import SequenceConfig
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from lnn_nav.learn.sequences.fit import Progress
+    from lnn_nav.learn.sequences.run import Result, Trained
+    from lnn_nav.learn.sequences.tasks import Task
+
+VERB = "train-sequence"
+
+TABLES = {
+    "xor": ("cfc", "mixed"),
+    "digits": ("cfc", "cfc-blind", "lstm", "gru", "gruode"),
+}
+"""Cells that a task is trained with where none are named."""
+
+XOR_NEURONS = 64
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train what is asked for, print a table and write files.
+
+    Args:
+        arguments: of the command line; those of the process if None.
+
+    Returns:
+        Exit code: 0, or 2 for bad input.
+    """
+    try:
+        config = parse(SequenceConfig, VERB, arguments)
+        if config.out is not None:
+            writable_folder("--out", config.out)
+        return _train(config)
+    except InputError as error:
+        return complain(VERB, error)
+    except TrainError as error:
+        return complain(VERB, InputError(f"--{error}"))
+    except ImportError as error:
+        return complain(VERB, InputError(f"--task, --cell: {error}"))
+
+
+def _train(config: SequenceConfig) -> int:
+    """Networks are float32; nothing here asks for more."""
+    from rich.live import Live
+    from rich.text import Text
+
+    from lnn_nav.learn.sequences.run import train_cell
+
+    keep_compiled()
+    task, began, console = task_of(config), time.monotonic(), open_console()
+    names = cells_of(config)
+    trained: list[Trained] = []
+    with Live(Text("starting"), console=console, refresh_per_second=2) as live:
+
+        def tell(cell: str, rate: float, seed: int, told: Progress) -> None:
+            words = f"{cell}  rate {rate:g}  seed {seed}  {100 * told.share:5.1f} %  "
+            figures = f"loss {told.loss:.4f}  right {100 * told.right:.2f} %"
+            skipped = f"  skipped {told.skipped}" if told.skipped else ""
+            live.update(Text(words + figures + skipped))
+
+        for name in names:
+            trained.append(
+                train_cell(
+                    task,
+                    name,
+                    recipe_of(config, task),
+                    rates_of(config, task),
+                    1 if config.quick else config.seeds,
+                    neurons=config.neurons or (XOR_NEURONS if config.task == "xor" else None),
+                    parameters=config.parameters,
+                    minutes=config.minutes,
+                    tell=tell,
+                )
+            )
+        live.update(table_of([one.result for one in trained]))
+    if config.out is not None:
+        write(config, config.out, task, trained, time.monotonic() - began)
+        console.print(f"written to {config.out}", markup=False, soft_wrap=True)
+    return GOOD
+
+
+def cells_of(config: SequenceConfig) -> tuple[str, ...]:
+    """Cells to train.
+
+    Raises:
+        TrainError: there is none of such a name.
+    """
+    from lnn_nav.learn.sequences.contestants import CONTESTANTS
+
+    names = config.cell or TABLES[config.task]
+    for name in names:
+        if name not in CONTESTANTS:
+            raise TrainError(f"cell: expected one of {', '.join(CONTESTANTS)}, got {name!r}")
+    return names
+
+
+def task_of(config: SequenceConfig) -> Task:
+    """What is to be learned."""
+    from lnn_nav.learn.sequences.tasks import digits, xor
+
+    if config.task == "xor":
+        return xor(config.samples or (2000 if config.quick else 100_000), dense=config.dense)
+    return digits(config.samples or (200 if config.quick else None), config.points)
+
+
+def recipe_of(config: SequenceConfig, task: Task) -> Any:  # noqa: ANN401 - a Recipe
+    """The task's recipe, for as long as is asked for."""
+    epochs = config.epochs or (3.0 if config.quick else task.recipe.epochs)
+    return dataclasses.replace(task.recipe, epochs=epochs)
+
+
+def rates_of(config: SequenceConfig, task: Task) -> tuple[float, ...]:
+    """Learning rates to try."""
+    rates = config.rates or task.rates
+    return rates[:1] if config.quick else rates
+
+
+def table_of(results: Sequence[Result]) -> Table:
+    """A row a cell: accuracy on each test, mean and spread over seeds."""
+    from rich.table import Table
+
+    from lnn_nav.learn.sequences.run import spread_of
+
+    table = Table()
+    for title in ("cell", "neurons", "parameters", "rate", *results[0].accuracy, "s", "skipped"):
+        table.add_column(title, justify="left" if title == "cell" else "right")
+    for row in results:
+        figures = [
+            f"{100 * np.mean(right):.2f} +- {100 * spread_of(right):.2f} %"
+            for right in row.accuracy.values()
+        ]
+        spent = f"{np.mean(row.seconds):.0f}"
+        words = (row.cell, str(row.neurons), str(row.parameters), f"{row.rate:g}", *figures)
+        table.add_row(*words, spent, str(row.skipped))
+    return table
+
+
+def write(
+    config: SequenceConfig, folder: Path, task: Task, trained: Sequence[Trained], seconds: float
+) -> None:
+    """Put the results, the trained networks and the drawing of gradients into a folder."""
+    from flax import nnx
+
+    from lnn_nav.store import save_tree
+
+    plain = dataclasses.asdict(config) | {"out": str(folder)}
+    result = {
+        "config": plain,
+        "recipe": dataclasses.asdict(recipe_of(config, task)),
+        "results": [one.result.as_json() for one in trained],
+        "wall_s": round(seconds, 1),
+    }
+    text = json.dumps(result, indent=2) + "\n"
+    (folder / "result.json").write_text(text, encoding="utf-8")
+    for one in trained:
+        about = {"task": config.task, "cell": one.result.cell, "neurons": one.result.neurons}
+        save_tree(folder / one.result.cell, {"params": nnx.state(one.after)}, about)
