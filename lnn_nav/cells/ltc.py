@@ -85,10 +85,14 @@ class _Synapses(nnx.Module):
         self.middle = nnx.Param(jax.random.uniform(rngs(), shape, jnp.float32, 0.3, 0.8))
         self.reversal = nnx.Param(jax.random.rademacher(rngs(), shape, jnp.float32))
 
+    def openings(self, potential: Array) -> Array:
+        """Conductance of every synapse."""
+        gate = jax.nn.sigmoid(self.slope[...] * (potential[..., None] - self.middle[...]))
+        return jax.nn.softplus(self.weight[...]) * gate
+
     def __call__(self, potential: Array) -> tuple[Array, Array]:
         """Current into, and conductance of, each target neuron."""
-        gate = jax.nn.sigmoid(self.slope[...] * (potential[..., None] - self.middle[...]))
-        opening = jax.nn.softplus(self.weight[...]) * gate
+        opening = self.openings(potential)
         return jnp.sum(opening * self.reversal[...], axis=-2), jnp.sum(opening, axis=-2)
 
 

@@ -100,19 +100,25 @@ class SynapseList(nnx.Module):
         self.middle = nnx.Param(jax.random.uniform(rngs(), (count,), jnp.float32, 0.3, 0.8))
         self.reversal = nnx.Param(jnp.asarray(table[table != 0], jnp.float32))
 
+    def openings(
+        self, potential: Float[Array, "*batch sources"]
+    ) -> Float[Array, "*batch synapses"]:
+        """Conductance of every synapse."""
+        sources, _ = self.table.ends(potential.dtype)
+        # Products with tables of zeros and ones: gathers and scatters run one number at a time,
+        # and their derivatives too.
+        before = jnp.matmul(potential, sources, precision=jax.lax.Precision.HIGHEST)
+        gate = jax.nn.sigmoid(self.slope[...] * (before - self.middle[...]))
+        return jax.nn.softplus(self.weight[...]) * gate
+
     def __call__(
         self, potential: Float[Array, "*batch sources"]
     ) -> tuple[Float[Array, "*batch targets"], Float[Array, "*batch targets"]]:
         """Current into, and conductance of, each target."""
-        sources, targets = self.table.ends(potential.dtype)
-        # Products with tables of zeros and ones: gathers and scatters run one number at a time,
-        # and their derivatives too.
-        exact = jax.lax.Precision.HIGHEST
-        before = jnp.matmul(potential, sources, precision=exact)
-        gate = jax.nn.sigmoid(self.slope[...] * (before - self.middle[...]))
-        opening = jax.nn.softplus(self.weight[...]) * gate
+        _, targets = self.table.ends(potential.dtype)
+        opening = self.openings(potential)
         pulled = jnp.stack([opening * self.reversal[...], opening])
-        current, conductance = jnp.matmul(pulled, targets, precision=exact)
+        current, conductance = jnp.matmul(pulled, targets, precision=jax.lax.Precision.HIGHEST)
         return current, conductance
 
 

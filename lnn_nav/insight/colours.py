@@ -12,6 +12,9 @@ WISH = "#9aa5b1"
 INTERVENTION = "#f59f3a"
 FALLBACK = "#d3304a"
 
+EXCITES, INHIBITS = LINES[:2]
+"""Synapses: blue and orange look different to every eye."""
+
 SPEED = ("#3b2a7a", "#2f5fb3", "#1fa0a6", "#63c46b", "#f2d23c")
 """Slow to fast."""
 
