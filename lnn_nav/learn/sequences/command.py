@@ -4,33 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import tyro
 
 from lnn_nav.commands.shell import (
+    BAD_INPUT,
     GOOD,
     InputError,
-    complain,
     keep_compiled,
     open_console,
-    parse,
     writable_folder,
 )
 from lnn_nav.learn.config import TrainError
 from lnn_nav.learn.sequences.config import SequenceConfig
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from rich.table import Table
 
     from lnn_nav.learn.sequences.fit import Progress
     from lnn_nav.learn.sequences.run import Result, Trained
     from lnn_nav.learn.sequences.tasks import Task
 
-VERB = "train-sequence"
+PROGRAM = "train_sequence.py"
 
 TABLES = {
     "xor": ("cfc", "mixed"),
@@ -39,6 +41,11 @@ TABLES = {
 """Cells that a task is trained with where none are named."""
 
 XOR_NEURONS = 64
+
+RESERVOIR = "reservoir"
+
+DRAWN = 64
+"""Sequences whose gradients are drawn."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,16 +58,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit code: 0, or 2 for bad input.
     """
     try:
-        config = parse(SequenceConfig, VERB, arguments)
+        config = tyro.cli(SequenceConfig, prog=PROGRAM, args=arguments)
         if config.out is not None:
             writable_folder("--out", config.out)
         return _train(config)
     except InputError as error:
-        return complain(VERB, error)
+        return _refuse(str(error))
     except TrainError as error:
-        return complain(VERB, InputError(f"--{error}"))
+        return _refuse(f"--{error}")
     except ImportError as error:
-        return complain(VERB, InputError(f"--task, --cell: {error}"))
+        return _refuse(str(error))
+
+
+def _refuse(why: str) -> int:
+    print(f"{PROGRAM}: {why}", file=sys.stderr)
+    return BAD_INPUT
 
 
 def _train(config: SequenceConfig) -> int:
@@ -68,6 +80,7 @@ def _train(config: SequenceConfig) -> int:
     from rich.live import Live
     from rich.text import Text
 
+    from lnn_nav.learn.sequences.readout import solve_reservoir
     from lnn_nav.learn.sequences.run import train_cell
 
     keep_compiled()
@@ -83,19 +96,22 @@ def _train(config: SequenceConfig) -> int:
             live.update(Text(words + figures + skipped))
 
         for name in names:
-            trained.append(
-                train_cell(
-                    task,
-                    name,
-                    recipe_of(config, task),
-                    rates_of(config, task),
-                    1 if config.quick else config.seeds,
-                    neurons=config.neurons or (XOR_NEURONS if config.task == "xor" else None),
-                    parameters=config.parameters,
-                    minutes=config.minutes,
-                    tell=tell,
-                )
+            seeds = 1 if config.quick else config.seeds
+            if name == RESERVOIR:
+                trained.append(solve_reservoir(task, seeds, config.neurons))
+                continue
+            one = train_cell(
+                task,
+                name,
+                recipe_of(config, task),
+                rates_of(config, task),
+                seeds,
+                neurons=config.neurons or (XOR_NEURONS if config.task == "xor" else None),
+                parameters=config.parameters,
+                minutes=config.minutes,
+                tell=tell,
             )
+            trained.append(one)
         live.update(table_of([one.result for one in trained]))
     if config.out is not None:
         write(config, config.out, task, trained, time.monotonic() - began)
@@ -111,10 +127,11 @@ def cells_of(config: SequenceConfig) -> tuple[str, ...]:
     """
     from lnn_nav.learn.sequences.contestants import CONTESTANTS
 
+    known = (*CONTESTANTS, RESERVOIR)
     names = config.cell or TABLES[config.task]
     for name in names:
-        if name not in CONTESTANTS:
-            raise TrainError(f"cell: expected one of {', '.join(CONTESTANTS)}, got {name!r}")
+        if name not in known:
+            raise TrainError(f"cell: expected one of {', '.join(known)}, got {name!r}")
     return names
 
 
@@ -124,7 +141,7 @@ def task_of(config: SequenceConfig) -> Task:
 
     if config.task == "xor":
         return xor(config.samples or (2000 if config.quick else 100_000), dense=config.dense)
-    return digits(config.samples or (200 if config.quick else None), config.points)
+    return digits(config.samples or (200 if config.quick else None), config.points, config.lost)
 
 
 def recipe_of(config: SequenceConfig, task: Task) -> Any:  # noqa: ANN401 - a Recipe
@@ -179,3 +196,26 @@ def write(
     for one in trained:
         about = {"task": config.task, "cell": one.result.cell, "neurons": one.result.neurons}
         save_tree(folder / one.result.cell, {"params": nnx.state(one.after)}, about)
+    draw_gradients(task, trained).savefig(folder / "gradient_norms.png", dpi=150)
+
+
+def draw_gradients(task: Task, trained: Sequence[Trained]) -> Figure:
+    """How the gradient of the last output fades into the past, before training and after it.
+
+    Over sequences of the last test, all of the length that most of them have.
+    """
+    from lnn_nav.insight.gradients import gradient_norms
+    from lnn_nav.insight.neuron_plots import draw_gradient_norms
+    from lnn_nav.learn.sequences.contestants import CONTESTANTS
+
+    samples = list(task.tests.values())[-1]
+    length = int(np.bincount(samples.lengths).argmax())
+    some = samples.take(np.flatnonzero(samples.lengths == length)[:DRAWN], length)
+    norms = {}
+    for one in trained:
+        name = one.result.cell
+        seen = CONTESTANTS[name].sees(some) if name in CONTESTANTS else some
+        models = {"before": one.before, "after": one.after}
+        for when, model in models.items() if name != RESERVOIR else [("as drawn", one.after)]:
+            norms[f"{name}, {when}"] = gradient_norms(model.cell, seen.inputs, seen.dt)
+    return draw_gradient_norms(norms)

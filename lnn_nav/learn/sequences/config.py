@@ -41,6 +41,8 @@ class SequenceConfig:
     """xor: tell every bit, not only changes."""
     points: bool = False
     """digits: pixel by pixel at random times, not row by row."""
+    lost: tuple[float, float] = (0.3, 0.7)
+    """digits: least and largest share of the steps that are lost; 0 0 for whole pictures."""
     quick: bool = False
     """A small run that only shows that it works: few sequences, one seed, one rate."""
     out: Path | None = None
@@ -60,6 +62,8 @@ class SequenceConfig:
         for name, value in (("epochs", self.epochs), ("minutes", self.minutes), *rates):
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise TrainError(f"{name}: expected a positive number, got {value}")
+        if not 0 <= self.lost[0] <= self.lost[1] < 1:
+            raise TrainError(f"lost: expected two shares in order, 0 to below 1, got {self.lost}")
         if self.dense and self.task != "xor":
             raise TrainError(f"dense: expected --task xor with it, got {self.task}")
         if self.points and self.task != "digits":

@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from lnn_nav.cells import GRU, LSTM, LTC, CfC, MixedMemory
+from lnn_nav.cells import GRU, GRUODE, LSTM, LTC, CfC, MixedMemory
 from lnn_nav.cells.protocol import Cell
 from lnn_nav.learn.config import TrainError
 from lnn_nav.learn.sequences.model import Classifier, parameters_of
 from lnn_nav.learn.sequences.samples import Samples
 
-SLOPE, LATEST = 12.0, 3.0
+SLOPE, LATEST = 16.0, 3.0
 """Of gates at the start: steepness [1/s], and the longest time at which one opens [s]."""
 
 
@@ -99,6 +99,10 @@ def _gru(inputs: int, neurons: int, rngs: nnx.Rngs) -> GRU:
     return GRU(inputs, neurons, rngs=rngs)
 
 
+def _gruode(inputs: int, neurons: int, rngs: nnx.Rngs) -> GRUODE:
+    return GRUODE(inputs, neurons, rngs=rngs)
+
+
 def blind(samples: Samples) -> Samples:
     """Time hidden: 1 between all steps."""
     return replace(samples, dt=np.ones_like(samples.dt))
@@ -119,5 +123,6 @@ CONTESTANTS: dict[str, Contestant] = {
     "lstm-told": Contestant(_lstm, told, 1),
     "gru": Contestant(_gru),
     "gru-told": Contestant(_gru, told, 1),
+    "gruode": Contestant(_gruode),
 }
 """By name; `-blind` is shown a constant dt, `-told` has dt as a feature."""

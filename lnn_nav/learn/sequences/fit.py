@@ -35,7 +35,6 @@ class Recipe:
         warm_up: share of the run over which the rate rises.
         decay: decoupled weight decay.
         clip: bound of the gradient's norm.
-        ease: share of the run over which the longest sequence that is shown grows.
         again: chance that a sequence that was got right is shown in the next round; 1 shows all.
         stride: batches are a multiple of so many steps wide.
     """
@@ -46,7 +45,6 @@ class Recipe:
     warm_up: float = 0.05
     decay: float = 1e-3
     clip: float = 1.0
-    ease: float = 0.0
     again: float = 1.0
     stride: int = 8
 
@@ -174,14 +172,9 @@ class _Run:
         return self._account(seen)
 
     def _due(self, samples: Samples) -> Bool[np.ndarray, " n"]:
-        """Which sequences are to be shown: short ones first, those that are known seldom."""
-        recipe, share = self.recipe, self.share()
-        chance = np.clip(self.losses / KNOWN_LOSS, recipe.again, 1)
-        due = self.rng.random(len(samples)) < chance
-        if share < recipe.ease:
-            shortest, longest = samples.lengths.min(), samples.lengths.max()
-            due &= samples.lengths <= max(shortest, longest * (share / recipe.ease + 0.1))
-        return due
+        """Which sequences are to be shown: those that are known, seldom."""
+        chance = np.clip(self.losses / KNOWN_LOSS, self.recipe.again, 1)
+        return self.rng.random(len(samples)) < chance
 
     def _account(self, seen: list[tuple[np.ndarray, _Found]]) -> Progress:
         losses = [np.asarray(found.losses) for _, found in seen]

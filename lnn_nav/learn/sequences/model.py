@@ -34,9 +34,17 @@ class Classifier(nnx.Module):
         lengths: Int[Array, " batch"],
     ) -> Float[Array, "batch classes"]:
         """Scores of padded sequences; see `lnn_nav.cells.unroll`."""
+        return self.readout(self.last(inputs, dt, lengths))
+
+    def last(
+        self,
+        inputs: Float[Array, "batch T features"],
+        dt: Float[Array, "batch T"],
+        lengths: Int[Array, " batch"],
+    ) -> Float[Array, "batch outputs"]:
+        """What the cell says at the last step of each sequence."""
         _, outputs = unroll(self.cell, inputs, dt, lengths=lengths)
-        last = jnp.take_along_axis(outputs, (lengths - 1)[:, None, None], axis=1)
-        return self.readout(last[:, 0])
+        return jnp.take_along_axis(outputs, (lengths - 1)[:, None, None], axis=1)[:, 0]
 
 
 def parameters_of(module: nnx.Module) -> int:
