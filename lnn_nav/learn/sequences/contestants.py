@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import jax.numpy as jnp
 import numpy as np
@@ -46,18 +47,18 @@ class Contestant:
         """
 
         def size(neurons: int) -> int:
-            return parameters_of(
-                nnx.eval_shape(lambda: self.classifier(features, neurons, classes, nnx.Rngs(0)))
-            )
+            make = partial(self.classifier, features, neurons, classes)
+            return parameters_of(nnx.eval_shape(lambda: make(nnx.Rngs(0))))
 
-        most = 1
-        while size(2 * most) <= parameters:
-            most *= 2
-        for step in (most >> place for place in range(most.bit_length())):
-            most += step if step and size(most + step) <= parameters else 0
-        if size(most) > parameters:
-            raise TrainError(f"parameters: expected {size(1)} or more, got {parameters}")
-        return most
+        # Matrices between layers: of the second degree in the neurons, for every cell.
+        one, two, three = size(1), size(2), size(3)
+        slope, bend = two - one, three - 2 * two + one
+        if one > parameters:
+            raise TrainError(f"parameters: expected {one} or more, got {parameters}")
+        more = 0
+        while one + more * slope + more * (more - 1) // 2 * bend <= parameters:
+            more += 1
+        return more
 
 
 def spread_gates(cell: CfC) -> None:
@@ -78,7 +79,7 @@ def spread_gates(cell: CfC) -> None:
 
 
 def _cfc(inputs: int, neurons: int, rngs: nnx.Rngs) -> CfC:
-    cell = CfC(inputs, neurons, 2 * neurons, activation="relu", rngs=rngs)
+    cell = CfC(inputs, neurons, neurons, activation="silu", rngs=rngs)
     spread_gates(cell)
     return cell
 

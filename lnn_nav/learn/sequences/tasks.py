@@ -67,7 +67,7 @@ def xor(samples: int = 100_000, bits: int = BITS, dense: bool = False) -> Task:
         "streams": streams(held, _TESTS),
         f"{bits} bits": streams(held, _TESTS + 1, bits),
     }
-    recipe = Recipe(epochs=24, batch=128, rate=2e-3, decay=1e-3, again=0.1)
+    recipe = Recipe(epochs=24.0, batch=128, rate=2e-3, decay=1e-3, again=0.1)
     return Task(1, 2, draw, streams(held // 2 or 1, _TESTS + 2), tests, recipe, (recipe.rate,))
 
 
@@ -91,6 +91,6 @@ def digits(
         draw=lambda _: partial(encode, train),
         validation=hold(pictures.validation, _TESTS + 2),
         tests={"digits": hold(pictures.test, _TESTS)},
-        recipe=Recipe(epochs=400, batch=64, decay=1e-2),
+        recipe=Recipe(epochs=400.0, batch=64, decay=1e-2),
         rates=(3e-3, 1e-2, 3e-2),
     )
