@@ -149,13 +149,13 @@ def test_batches_show_everything_and_cut_nothing() -> None:
     assert steps < 0.75 * 1000 * 32, "batches of like length are to save steps"
 
 
-def test_padding_changes_no_score() -> None:
-    bits, lengths = draw_bits(5, 6, np.random.default_rng(0))
-    events, model = as_events(bits, lengths), small_classifier(0)
-    together = scores_of(model, events)
-    for row, count in enumerate(events.lengths):
-        alone = events.take(np.array([row]), int(count))
-        np.testing.assert_allclose(scores_of(model, alone)[0], together[row], atol=1e-6)
+def test_what_lies_behind_the_end_changes_no_score() -> None:
+    events, model = as_events(*draw_bits(5, 6, np.random.default_rng(0))), small_classifier(0)
+    wide = ((0, 0), (0, 6))
+    dt = np.pad(events.dt, wide, constant_values=9.0)
+    inputs = np.pad(events.inputs, (*wide, (0, 0)), constant_values=np.nan)
+    padded = replace(events, inputs=inputs, dt=dt)
+    np.testing.assert_allclose(scores_of(model, padded), scores_of(model, events), atol=1e-6)
 
 
 # --- training ------------------------------------------------------------------------------------

@@ -84,8 +84,8 @@ def _train(config: SequenceConfig) -> int:
     from lnn_nav.learn.sequences.run import train_cell
 
     keep_compiled()
-    task, began, console = task_of(config), time.monotonic(), open_console()
-    names = cells_of(config)
+    began, console = time.monotonic(), open_console()
+    names, task = cells_of(config), task_of(config)
     trained: list[Trained] = []
     with Live(Text("starting"), console=console, refresh_per_second=2) as live:
 
@@ -93,7 +93,10 @@ def _train(config: SequenceConfig) -> int:
             words = f"{cell}  rate {rate:g}  seed {seed}  {100 * told.share:5.1f} %  "
             figures = f"loss {told.loss:.4f}  right {100 * told.right:.2f} %"
             skipped = f"  skipped {told.skipped}" if told.skipped else ""
-            live.update(Text(words + figures + skipped))
+            line = Text(words + figures + skipped)
+            live.update(line)
+            if told.share >= 1:
+                console.print(line)
 
         for name in names:
             seeds = 1 if config.quick else config.seeds
@@ -112,7 +115,8 @@ def _train(config: SequenceConfig) -> int:
                 tell=tell,
             )
             trained.append(one)
-        live.update(table_of([one.result for one in trained]))
+        live.update(Text("done"))
+    console.print(table_of([one.result for one in trained]))
     if config.out is not None:
         write(config, config.out, task, trained, time.monotonic() - began)
         console.print(f"written to {config.out}", markup=False, soft_wrap=True)
@@ -171,8 +175,13 @@ def table_of(results: Sequence[Result]) -> Table:
             for right in row.accuracy.values()
         ]
         spent = f"{np.mean(row.seconds):.0f}"
-        words = (row.cell, str(row.neurons), str(row.parameters), f"{row.rate:g}", *figures)
-        table.add_row(*words, spent, str(row.skipped))
+        words = (
+            row.cell,
+            str(row.neurons),
+            str(row.parameters),
+            f"{row.rate:g}" if row.rate else "-",
+        )
+        table.add_row(*words, *figures, spent, str(row.skipped))
     return table
 
 

@@ -91,6 +91,6 @@ def digits(
         draw=lambda _: partial(encode, train),
         validation=hold(pictures.validation, _TESTS + 2),
         tests={"digits": hold(pictures.test, _TESTS)},
-        recipe=Recipe(epochs=400.0, batch=64, decay=1e-2),
+        recipe=Recipe(epochs=400.0, batch=64, decay=0.1),
         rates=(3e-3, 1e-2, 3e-2),
     )
