@@ -24,8 +24,8 @@ from lnn_nav.learn.sequences.command import main
 from lnn_nav.learn.sequences.config import SequenceConfig
 from lnn_nav.learn.sequences.contestants import CONTESTANTS, LATEST, blind, spread_gates, told
 from lnn_nav.learn.sequences.digits import Pictures, as_points, as_rows, load_pictures
-from lnn_nav.learn.sequences.fit import Fitted, Recipe, accuracy, fit, learning_rate
-from lnn_nav.learn.sequences.model import Classifier, parameters_of
+from lnn_nav.learn.sequences.fit import Fitted, Recipe, fit, learning_rate
+from lnn_nav.learn.sequences.model import Classifier, accuracy, parameters_of
 from lnn_nav.learn.sequences.samples import Samples, batches
 from lnn_nav.learn.sequences.xor import as_events, as_steps, bits_of, draw_bits, parity
 
@@ -253,9 +253,10 @@ def test_spread_gates_open_one_after_the_other() -> None:
     """At a time t, the gates that are open are those of the first t / LATEST of the neurons."""
     cell = CfC(1, 60, (), rngs=nnx.Rngs(0))
     spread_gates(cell)
+    bias = cell.heads.bias
+    assert bias is not None
     cell.heads.kernel[...] = 0 * cell.heads.kernel[...]
-    first, second = np.full(60, -2.0, np.float32), np.full(60, 2.0, np.float32)
-    cell.heads.bias[...] = cell.heads.bias[...].at[:120].set(np.concatenate([first, second]))
+    bias[...] = bias[...].at[:60].set(-2.0).at[60:120].set(2.0)
     for share in (0.25, 0.5, 0.75):
         memory, _ = cell(jnp.zeros(60), jnp.zeros(1), share * LATEST)
         assert abs(int((np.asarray(memory) > 0).sum()) - 60 * share) <= 1
@@ -298,25 +299,26 @@ def test_what_cannot_be_trained_ends_in_one_sentence(
         assert re.search(wanted, said), said
 
 
-def test_the_script_writes_results_cells_and_the_drawing(tmp_path: Path) -> None:
-    command = [sys.executable, "scripts/train_sequence.py", "--task", "digits", "--quick"]
+def test_the_script_writes_results_cells_and_the_drawing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     cells = ["--cell", "gru", "reservoir", "--neurons", "40"]
-    done = subprocess.run(
-        [*command, *cells, "--out", str(tmp_path)],
-        cwd=REPOSITORY,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    result = json.loads((tmp_path / "result.json").read_text())
+    assert main(["--task", "digits", "--quick", *cells, "--out", str(tmp_path)]) == 0
+    result, shown = json.loads((tmp_path / "result.json").read_text()), capsys.readouterr().out
     assert [row["cell"] for row in result["results"]] == ["gru", "reservoir"]
     for row in result["results"]:
         (right,) = row["accuracy"]["digits"]
         assert 0 <= right <= 1 and row["figures"]["digits"] == {"mean": right, "spread": 0.0}
         assert (tmp_path / row["cell"] / "state.json").is_file()
-        assert row["cell"] in done.stdout
+        assert f"{100 * right:.2f} +- 0.00 %" in shown
     assert result["results"][1]["accuracy"]["digits"][0] > 0.4, "the reservoir is solved, not luck"
     assert (tmp_path / "gradient_norms.png").stat().st_size > 10_000
+
+
+def test_the_script_has_a_help() -> None:
+    script = [sys.executable, str(REPOSITORY / "scripts" / "train_sequence.py"), "--help"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(
+        script, env=environment, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert all(f"--{name}" in done.stdout for name in ("task", "cell", "seeds", "minutes", "out"))

@@ -14,7 +14,7 @@ import numpy as np
 import optax
 from flax import nnx
 from jax import Array
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from lnn_nav.learn.config import TrainError
 from lnn_nav.learn.sequences.model import Classifier
@@ -118,17 +118,6 @@ def fit(
         run.steps,
         time.monotonic() - run.began,
     )
-
-
-def accuracy(model: Classifier, samples: Samples, batch: int = 1000) -> float:
-    """Share of the sequences that a classifier gets right."""
-    graph, params = nnx.split(model)
-    right = 0
-    for at in range(0, len(samples), batch):
-        part = samples.take(slice(at, at + batch))
-        said = _classes(graph, params, part.inputs, part.dt, part.lengths)
-        right += int((np.asarray(said) == part.labels).sum())
-    return right / len(samples)
 
 
 class _Run:
@@ -236,15 +225,3 @@ def _step(
         (state.params, state.moments),
     )
     return _State(*kept, state.skipped + ~sound), found
-
-
-@partial(jax.jit, static_argnums=0)
-def _classes(
-    graph: Any,  # noqa: ANN401 - the static half of an nnx split
-    params: Any,  # noqa: ANN401 - an nnx.State
-    inputs: Float[Array, "batch T features"],
-    dt: Float[Array, "batch T"],
-    lengths: Int[Array, " batch"],
-) -> Int[Array, " batch"]:
-    """The class with the highest score."""
-    return nnx.merge(graph, params)(inputs, dt, lengths).argmax(-1)

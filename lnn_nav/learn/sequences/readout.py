@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import time
 
-import jax
 import numpy as np
 from flax import nnx
-from jaxtyping import Float
 
 from lnn_nav.cells import Reservoir, ridge
-from lnn_nav.learn.sequences.fit import accuracy
-from lnn_nav.learn.sequences.model import Classifier, parameters_of
+from lnn_nav.learn.sequences.model import Classifier, accuracy, last_outputs, parameters_of
 from lnn_nav.learn.sequences.run import Result, Trained
-from lnn_nav.learn.sequences.samples import Samples
 from lnn_nav.learn.sequences.tasks import Task
 
 NEURONS, ROUNDS = 500, 8
@@ -71,19 +67,3 @@ def _solved(task: Task, seed: int, neurons: int) -> list[tuple[float, Classifier
         model.readout = ridge(states, targets, penalty)
         tried.append((accuracy(model, task.validation), model))
     return tried
-
-
-def last_outputs(
-    model: Classifier, samples: Samples, batch: int = 1000
-) -> Float[np.ndarray, "n outputs"]:
-    """What the cell of a classifier says at the last step of every sequence."""
-    graph, params = nnx.split(model)
-
-    @jax.jit
-    def outputs(*told: jax.Array) -> jax.Array:
-        return nnx.merge(graph, params).last(*told)
-
-    parts = [samples.take(slice(at, at + batch)) for at in range(0, len(samples), batch)]
-    return np.concatenate(
-        [np.asarray(outputs(part.inputs, part.dt, part.lengths)) for part in parts]
-    )

@@ -10,8 +10,8 @@ import numpy as np
 from flax import nnx
 
 from lnn_nav.learn.sequences.contestants import CONTESTANTS, Contestant
-from lnn_nav.learn.sequences.fit import Fitted, Progress, Recipe, accuracy, fit
-from lnn_nav.learn.sequences.model import Classifier, parameters_of
+from lnn_nav.learn.sequences.fit import Fitted, Progress, Recipe, fit
+from lnn_nav.learn.sequences.model import Classifier, accuracy, parameters_of
 from lnn_nav.learn.sequences.tasks import Task
 
 Tell = Callable[[str, float, int, Progress], None]
