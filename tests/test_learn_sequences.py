@@ -24,7 +24,7 @@ from lnn_nav.learn.sequences.command import main
 from lnn_nav.learn.sequences.config import SequenceConfig
 from lnn_nav.learn.sequences.contestants import CONTESTANTS, LATEST, blind, spread_gates, told
 from lnn_nav.learn.sequences.digits import Pictures, as_points, as_rows, load_pictures
-from lnn_nav.learn.sequences.fit import Fitted, Recipe, fit, learning_rate
+from lnn_nav.learn.sequences.fit import Fitted, Recipe, fit, rates_of
 from lnn_nav.learn.sequences.model import Classifier, accuracy, parameters_of
 from lnn_nav.learn.sequences.samples import Samples, batches
 from lnn_nav.learn.sequences.xor import as_events, as_steps, bits_of, draw_bits, parity
@@ -220,11 +220,13 @@ def test_steps_that_are_no_numbers_are_counted_and_then_refused(short_streams: S
 
 
 def test_the_rate_rises_then_falls_to_nothing() -> None:
-    recipe = Recipe(rate=2.0, warm_up=0.1)
-    rates = [learning_rate(recipe, share) for share in np.linspace(0, 1, 101)]
-    assert rates[0] == 0 and rates[-1] == pytest.approx(0, abs=1e-12)
-    assert np.argmax(rates) == 10 and max(rates) < 2.0
-    assert (np.diff(rates[10:]) < 0).all()
+    rates = rates_of(Recipe(rate=2.0, warm_up=0.1))
+    share = np.linspace(0, 1, len(rates))
+    assert share[rates.argmax()] == pytest.approx(0.1)
+    late = np.clip((share - 0.1) / 0.9, 0, 1)
+    wanted = np.where(share < 0.1, 20 * share, 1 + np.cos(np.pi * late))
+    np.testing.assert_allclose(rates, wanted, atol=1e-6)
+    assert rates_of(Recipe(warm_up=0.0))[0] == pytest.approx(Recipe().rate)
 
 
 # --- cells ---------------------------------------------------------------------------------------

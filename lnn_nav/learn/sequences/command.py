@@ -91,7 +91,7 @@ def _train(config: SequenceConfig) -> int:
 
         def tell(cell: str, rate: float, seed: int, told: Progress) -> None:
             words = f"{cell}  rate {rate:g}  seed {seed}  {100 * told.share:5.1f} %  "
-            figures = f"loss {told.loss:.4f}  right {100 * told.right:.2f} %"
+            figures = f"loss {told.loss:.4f}"
             skipped = f"  skipped {told.skipped}" if told.skipped else ""
             line = Text(words + figures + skipped)
             live.update(line)

@@ -20,6 +20,9 @@ from lnn_nav.learn.config import TrainError
 from lnn_nav.learn.sequences.model import Classifier
 from lnn_nav.learn.sequences.samples import Samples, batches
 
+RATES = 10_000
+"""Parts of a run that have a learning rate each."""
+
 KNOWN_LOSS = 0.2
 """Loss of a sequence below which it is shown less and less often [nat]."""
 
@@ -54,14 +57,12 @@ class Progress(NamedTuple):
 
     Attributes:
         share: how much of the run is done, 0 to 1.
-        loss: mean of the round [nat]; of what was shown.
-        right: share of the round that was got right.
+        loss: mean of what was shown in the round [nat].
         skipped: steps so far that were left out because they were not finite.
     """
 
     share: float
     loss: float
-    right: float
     skipped: int
 
 
@@ -128,11 +129,11 @@ class _Run:
         self.graph, params = nnx.split(model)
         # The step gives away what it is given; the caller keeps theirs.
         params = jax.tree.map(jnp.copy, params)
-        moments = optimiser(recipe).init(params)
+        moments = optimiser(recipe.clip, recipe.decay).init(params)
         self.state = _State(params, moments, jnp.zeros((), jnp.int32))
         self.rng = np.random.default_rng(seed)
         self.began, self.shown, self.total, self.steps = time.monotonic(), 0, np.inf, 0
-        self.losses = np.zeros(0, np.float32)
+        self.losses, self.rates = np.zeros(0, np.float32), rates_of(recipe)
         self.told: list[Progress] = []
 
     def share(self) -> float:
@@ -152,11 +153,11 @@ class _Run:
             share = self.share()
             if share >= 1:
                 break
-            rate = np.float32(learning_rate(self.recipe, share))
-            batch = now.take(rows, width)
+            batch, rate = now.take(rows, width), self.rates[int(share * RATES)]
             told = (batch.inputs, batch.dt, batch.lengths, batch.labels)
-            self.state, found = _step(self.recipe, self.graph, self.state, told, rate)
-            seen.append((chosen[rows], found))
+            fixed = (self.recipe.clip, self.recipe.decay, self.graph)
+            self.state, losses = _step(*fixed, self.state, told, rate)
+            seen.append((chosen[rows], losses))
             self.shown, self.steps = self.shown + len(rows), self.steps + 1
         return self._account(seen)
 
@@ -165,63 +166,65 @@ class _Run:
         chance = np.clip(self.losses / KNOWN_LOSS, self.recipe.again, 1)
         return self.rng.random(len(samples)) < chance
 
-    def _account(self, seen: list[tuple[np.ndarray, _Found]]) -> Progress:
-        losses = [np.asarray(found.losses) for _, found in seen]
-        for (rows, _), loss in zip(seen, losses, strict=True):
-            self.losses[rows] = np.where(np.isfinite(loss), loss, np.inf)
-        skipped = int(self.state.skipped)
+    def _account(self, seen: list[tuple[np.ndarray, Array]]) -> Progress:
+        """Remember the losses, and tell."""
+        skipped, shown = int(self.state.skipped), [np.zeros(0, np.float32)]
+        for rows, losses in seen:
+            shown.append(np.asarray(losses))
+            self.losses[rows] = np.where(np.isfinite(shown[-1]), shown[-1], np.inf)
         if skipped > max(10, self.steps / 10):
             raise TrainError(f"rate: {skipped} of {self.steps} steps were not finite")
-        means = [float(np.mean([np.mean(loss) for loss in losses]))] if losses else [np.nan]
-        right = float(np.mean([float(found.right) for _, found in seen])) if seen else np.nan
-        progress = Progress(self.share(), means[0], right, skipped)
-        self.told.append(progress)
-        return progress
+        self.told.append(Progress(self.share(), _mean(np.concatenate(shown)), skipped))
+        return self.told[-1]
 
 
-class _Found(NamedTuple):
-    losses: Float[Array, " batch"]
-    right: Float[Array, ""]
+def rates_of(recipe: Recipe) -> Float[np.ndarray, " shares"]:
+    """Learning rate over the run: up from zero, then half a cosine down to zero."""
+    up = round(recipe.warm_up * RATES)
+    schedule = optax.warmup_cosine_decay_schedule(0.0, recipe.rate, up, RATES)
+    return np.asarray(schedule(np.arange(RATES + 1)), np.float32)
 
 
-def learning_rate(recipe: Recipe, share: float) -> float:
-    """Linear warm-up, then half a cosine down to zero."""
-    rise = min(share / recipe.warm_up, 1.0) if recipe.warm_up > 0 else 1.0
-    return recipe.rate * rise * 0.5 * (1 + np.cos(np.pi * min(share, 1.0)))
-
-
-def optimiser(recipe: Recipe) -> optax.GradientTransformation:
+def optimiser(clip: float, decay: float) -> optax.GradientTransformation:
     """Clipped AdamW direction; the learning rate is applied by the step."""
     return optax.chain(
-        optax.clip_by_global_norm(recipe.clip),
+        optax.clip_by_global_norm(clip),
         optax.scale_by_adam(),
-        optax.add_decayed_weights(recipe.decay),
+        optax.add_decayed_weights(decay),
     )
 
 
-@partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+def _mean(values: Float[np.ndarray, " n"]) -> float:
+    """Of those that are finite; infinite if there are none."""
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else np.inf
+
+
+# The rate is no constant of the program: one is compiled for all of them.
+@partial(jax.jit, static_argnums=(0, 1, 2), donate_argnums=3)
 def _step(
-    recipe: Recipe,
+    clip: float,
+    decay: float,
     graph: Any,  # noqa: ANN401 - the static half of an nnx split
     state: _State,
     batch: tuple[Array, Array, Array, Array],
     rate: Float[Array, ""],
-) -> tuple[_State, _Found]:
-    """One step of the optimiser; none at all where a number is not finite."""
+) -> tuple[_State, Float[Array, " batch"]]:
+    """One step of the optimiser, none at all where a number is not finite; and losses before."""
     *told, labels = batch
 
-    def loss_of(params: Any) -> tuple[Array, _Found]:  # noqa: ANN401 - an nnx.State
+    def loss_of(params: Any) -> tuple[Array, Array]:  # noqa: ANN401 - an nnx.State
         scores = nnx.merge(graph, params)(*told)
         losses = optax.softmax_cross_entropy_with_integer_labels(scores, labels)
-        return losses.mean(), _Found(losses, (scores.argmax(-1) == labels).mean())
+        return losses.mean(), losses
 
-    (loss, found), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
+    (loss, losses), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
     sound = jnp.isfinite(optax.tree.norm(gradient)) & jnp.isfinite(loss)
-    direction, moments = optimiser(recipe).update(gradient, state.moments, state.params)
+    direction, moments = optimiser(clip, decay).update(gradient, state.moments, state.params)
     params = jax.tree.map(lambda old, way: old - rate * way, state.params, direction)
     kept = jax.tree.map(
         lambda new, old: jnp.where(sound, new, old),
         (params, moments),
         (state.params, state.moments),
     )
-    return _State(*kept, state.skipped + ~sound), found
+    return _State(*kept, state.skipped + ~sound), losses

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -33,10 +33,6 @@ class Samples:
         return Samples(
             self.inputs[rows, :width], self.dt[rows, :width], self.lengths[rows], self.labels[rows]
         )
-
-    def blind(self) -> Samples:
-        """The same with the time between steps hidden: 1 everywhere."""
-        return replace(self, dt=np.ones_like(self.dt))
 
 
 def batches(
