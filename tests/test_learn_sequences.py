@@ -22,7 +22,14 @@ from lnn_nav.cells import CfC
 from lnn_nav.learn.config import TrainError
 from lnn_nav.learn.sequences.command import main
 from lnn_nav.learn.sequences.config import SequenceConfig
-from lnn_nav.learn.sequences.contestants import CONTESTANTS, LATEST, blind, spread_gates, told
+from lnn_nav.learn.sequences.contestants import (
+    CONTESTANTS,
+    LATEST,
+    Backbone,
+    blind,
+    spread_gates,
+    told,
+)
 from lnn_nav.learn.sequences.digits import Pictures, as_points, as_rows, load_pictures
 from lnn_nav.learn.sequences.fit import Fitted, Recipe, fit, rates_of
 from lnn_nav.learn.sequences.model import Classifier, accuracy, parameters_of
@@ -30,6 +37,7 @@ from lnn_nav.learn.sequences.samples import Samples, batches
 from lnn_nav.learn.sequences.xor import as_events, as_steps, bits_of, draw_bits, parity
 
 REPOSITORY = Path(__file__).parents[1]
+SILU = Backbone("silu", 1)
 SMALL = Recipe(epochs=20.0, batch=64, rate=1e-2, warm_up=0.0)
 
 
@@ -234,10 +242,10 @@ def test_the_rate_rises_then_falls_to_nothing() -> None:
 
 @pytest.mark.parametrize("name", ["cfc", "mixed", "ltc", "lstm-told", "gruode"])
 def test_each_cell_has_nearly_all_parameters_that_are_allowed(name: str) -> None:
-    count = CONTESTANTS[name].neurons_within(8, 10, 8000)
+    count = CONTESTANTS[name].neurons_within(8, 10, SILU, 8000)
     size, more = (
         parameters_of(
-            nnx.eval_shape(lambda n=n: CONTESTANTS[name].classifier(8, n, 10, nnx.Rngs(0)))
+            nnx.eval_shape(lambda n=n: CONTESTANTS[name].classifier(8, n, 10, SILU, nnx.Rngs(0)))
         )
         for n in (count, count + 1)
     )

@@ -21,25 +21,42 @@ SLOPE, LATEST = 16.0, 3.0
 
 
 @dataclass(frozen=True)
+class Backbone:
+    """Shape of the liquid cells' backbone.
+
+    Attributes:
+        activation: of its one layer.
+        width: of the layer, in neurons of the cell.
+    """
+
+    activation: str
+    width: int
+
+
+@dataclass(frozen=True)
 class Contestant:
     """A cell as it takes part.
 
     Attributes:
-        build: constructor: (inputs, neurons, rngs) -> cell.
+        build: constructor: (inputs, neurons, backbone, rngs) -> cell.
         sees: what it is shown of a sequence.
         added: features that `sees` adds.
     """
 
-    build: Callable[[int, int, nnx.Rngs], Cell]
+    build: Callable[[int, int, Backbone, nnx.Rngs], Cell]
     sees: Callable[[Samples], Samples] = lambda samples: samples
     added: int = 0
 
-    def classifier(self, features: int, neurons: int, classes: int, rngs: nnx.Rngs) -> Classifier:
+    def classifier(
+        self, features: int, neurons: int, classes: int, backbone: Backbone, rngs: nnx.Rngs
+    ) -> Classifier:
         """The cell and its readout."""
-        cell = self.build(features + self.added, neurons, rngs)
+        cell = self.build(features + self.added, neurons, backbone, rngs)
         return Classifier(cell, classes, rngs=rngs)
 
-    def neurons_within(self, features: int, classes: int, parameters: int) -> int:
+    def neurons_within(
+        self, features: int, classes: int, backbone: Backbone, parameters: int
+    ) -> int:
         """The most neurons with which cell and readout have at most `parameters` parameters.
 
         Raises:
@@ -47,7 +64,7 @@ class Contestant:
         """
 
         def size(neurons: int) -> int:
-            make = partial(self.classifier, features, neurons, classes)
+            make = partial(self.classifier, features, neurons, classes, backbone)
             return parameters_of(nnx.eval_shape(lambda: make(nnx.Rngs(0))))
 
         # Matrices between layers: of the second degree in the neurons, for every cell.
@@ -78,29 +95,30 @@ def spread_gates(cell: CfC) -> None:
     bias[...] = jnp.concatenate([bias[...][: 2 * count], ends])
 
 
-def _cfc(inputs: int, neurons: int, rngs: nnx.Rngs) -> CfC:
-    cell = CfC(inputs, neurons, neurons, activation="silu", rngs=rngs)
+def _cfc(inputs: int, neurons: int, backbone: Backbone, rngs: nnx.Rngs) -> CfC:
+    width, activation = backbone.width * neurons, backbone.activation
+    cell = CfC(inputs, neurons, width, activation=activation, rngs=rngs)
     spread_gates(cell)
     return cell
 
 
-def _mixed(inputs: int, neurons: int, rngs: nnx.Rngs) -> MixedMemory:
-    return MixedMemory(_cfc(inputs, neurons, rngs), rngs=rngs)
+def _mixed(inputs: int, neurons: int, backbone: Backbone, rngs: nnx.Rngs) -> MixedMemory:
+    return MixedMemory(_cfc(inputs, neurons, backbone, rngs), rngs=rngs)
 
 
-def _ltc(inputs: int, neurons: int, rngs: nnx.Rngs) -> LTC:
+def _ltc(inputs: int, neurons: int, _: Backbone, rngs: nnx.Rngs) -> LTC:
     return LTC(inputs, neurons, rngs=rngs)
 
 
-def _lstm(inputs: int, neurons: int, rngs: nnx.Rngs) -> LSTM:
+def _lstm(inputs: int, neurons: int, _: Backbone, rngs: nnx.Rngs) -> LSTM:
     return LSTM(inputs, neurons, rngs=rngs)
 
 
-def _gru(inputs: int, neurons: int, rngs: nnx.Rngs) -> GRU:
+def _gru(inputs: int, neurons: int, _: Backbone, rngs: nnx.Rngs) -> GRU:
     return GRU(inputs, neurons, rngs=rngs)
 
 
-def _gruode(inputs: int, neurons: int, rngs: nnx.Rngs) -> GRUODE:
+def _gruode(inputs: int, neurons: int, _: Backbone, rngs: nnx.Rngs) -> GRUODE:
     return GRUODE(inputs, neurons, rngs=rngs)
 
 

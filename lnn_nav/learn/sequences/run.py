@@ -95,7 +95,7 @@ def train_cell(
         TrainError: the cell does not fit, or its steps were not finite.
     """
     cell = CONTESTANTS[name]
-    count = neurons or cell.neurons_within(task.features, task.classes, parameters)
+    count = neurons or cell.neurons_within(task.features, task.classes, task.backbone, parameters)
     blanks = _blanks(task, cell, count, seeds)
     tried: dict[float, list[Fitted]] = {}
     for rate in rates:
@@ -139,7 +139,7 @@ def train_cell(
 def _blanks(task: Task, cell: Contestant, neurons: int, seeds: int) -> list[Classifier]:
     """Classifiers before training, one a seed, that share one compiled program."""
     made = [
-        cell.classifier(task.features, neurons, task.classes, nnx.Rngs(seed))
+        cell.classifier(task.features, neurons, task.classes, task.backbone, nnx.Rngs(seed))
         for seed in range(seeds)
     ]
     graph = nnx.graphdef(made[0])

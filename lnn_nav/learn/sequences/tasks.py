@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 
+from lnn_nav.learn.sequences.contestants import Backbone
 from lnn_nav.learn.sequences.digits import LOST, Pictures, as_points, as_rows, load_pictures
 from lnn_nav.learn.sequences.fit import Recipe
 from lnn_nav.learn.sequences.samples import Samples
@@ -36,6 +37,7 @@ class Task:
         draw: seed of a training -> (random numbers of a round -> its sequences).
         validation: to choose a rate by.
         tests: for the figures, by name; the first is the task's own.
+        backbone: of the liquid cells.
         recipe: how every cell is trained.
         rates: learning rates to choose from.
     """
@@ -45,6 +47,7 @@ class Task:
     draw: Callable[[int], Callable[[np.random.Generator], Samples]]
     validation: Samples
     tests: Mapping[str, Samples]
+    backbone: Backbone
     recipe: Recipe
     rates: tuple[float, ...]
 
@@ -68,7 +71,16 @@ def xor(samples: int = 100_000, bits: int = BITS, dense: bool = False) -> Task:
         f"{bits} bits": streams(held, _TESTS + 1, bits),
     }
     recipe = Recipe(epochs=24.0, batch=128, rate=2e-3, decay=1e-3, again=0.1)
-    return Task(1, 2, draw, streams(held // 2 or 1, _TESTS + 2), tests, recipe, (recipe.rate,))
+    return Task(
+        features=1,
+        classes=2,
+        draw=draw,
+        validation=streams(held // 2 or 1, _TESTS + 2),
+        tests=tests,
+        backbone=Backbone("relu", 2),
+        recipe=recipe,
+        rates=(recipe.rate,),
+    )
 
 
 def digits(
@@ -91,6 +103,7 @@ def digits(
         draw=lambda _: partial(encode, train),
         validation=hold(pictures.validation, _TESTS + 2),
         tests={"digits": hold(pictures.test, _TESTS)},
+        backbone=Backbone("silu", 1),
         recipe=Recipe(epochs=400.0, batch=64, decay=0.1),
         rates=(3e-3, 1e-2, 3e-2),
     )
