@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import tyro
 
 from lnn_nav.commands.shell import (
@@ -21,15 +18,13 @@ from lnn_nav.commands.shell import (
     open_console,
     writable_folder,
 )
+from lnn_nav.extras import liquid
 from lnn_nav.learn.config import TrainError
 from lnn_nav.learn.sequences.config import SequenceConfig
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-    from rich.table import Table
-
     from lnn_nav.learn.sequences.fit import Progress
-    from lnn_nav.learn.sequences.run import Result, Trained
+    from lnn_nav.learn.sequences.run import Trained
     from lnn_nav.learn.sequences.tasks import Task
 
 PROGRAM = "train_sequence.py"
@@ -43,9 +38,6 @@ TABLES = {
 XOR_NEURONS = 64
 
 RESERVOIR = "reservoir"
-
-DRAWN = 64
-"""Sequences whose gradients are drawn."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = tyro.cli(SequenceConfig, prog=PROGRAM, args=arguments)
         if config.out is not None:
             writable_folder("--out", config.out)
+            # Missing at the end it would cost the drawing of a long run.
+            liquid("matplotlib.figure")
         return _train(config)
     except InputError as error:
         return _refuse(str(error))
@@ -81,11 +75,13 @@ def _train(config: SequenceConfig) -> int:
     from rich.text import Text
 
     from lnn_nav.learn.sequences.readout import solve_reservoir
+    from lnn_nav.learn.sequences.report import table_of, write
     from lnn_nav.learn.sequences.run import train_cell
 
     keep_compiled()
     began, console = time.monotonic(), open_console()
     names, task = cells_of(config), task_of(config)
+    recipe = recipe_of(config, task)
     trained: list[Trained] = []
     with Live(Text("starting"), console=console, refresh_per_second=2) as live:
 
@@ -106,7 +102,7 @@ def _train(config: SequenceConfig) -> int:
             one = train_cell(
                 task,
                 name,
-                recipe_of(config, task),
+                recipe,
                 rates_of(config, task),
                 seeds,
                 neurons=config.neurons or (XOR_NEURONS if config.task == "xor" else None),
@@ -118,7 +114,8 @@ def _train(config: SequenceConfig) -> int:
         live.update(Text("done"))
     console.print(table_of([one.result for one in trained]))
     if config.out is not None:
-        write(config, config.out, task, trained, time.monotonic() - began)
+        spent = time.monotonic() - began
+        write(config, recipe, task, trained, config.out, spent)
         console.print(f"written to {config.out}", markup=False, soft_wrap=True)
     return GOOD
 
@@ -158,73 +155,3 @@ def rates_of(config: SequenceConfig, task: Task) -> tuple[float, ...]:
     """Learning rates to try."""
     rates = config.rates or task.rates
     return rates[:1] if config.quick else rates
-
-
-def table_of(results: Sequence[Result]) -> Table:
-    """A row a cell: accuracy on each test, mean and spread over seeds."""
-    from rich.table import Table
-
-    from lnn_nav.learn.sequences.run import spread_of
-
-    table = Table()
-    for title in ("cell", "neurons", "parameters", "rate", *results[0].accuracy, "s", "skipped"):
-        table.add_column(title, justify="left" if title == "cell" else "right")
-    for row in results:
-        figures = [
-            f"{100 * np.mean(right):.2f} +- {100 * spread_of(right):.2f} %"
-            for right in row.accuracy.values()
-        ]
-        spent = f"{np.mean(row.seconds):.0f}"
-        words = (
-            row.cell,
-            str(row.neurons),
-            str(row.parameters),
-            f"{row.rate:g}" if row.rate else "-",
-        )
-        table.add_row(*words, *figures, spent, str(row.skipped))
-    return table
-
-
-def write(
-    config: SequenceConfig, folder: Path, task: Task, trained: Sequence[Trained], seconds: float
-) -> None:
-    """Put the results, the trained networks and the drawing of gradients into a folder."""
-    from flax import nnx
-
-    from lnn_nav.store import save_tree
-
-    plain = dataclasses.asdict(config) | {"out": str(folder)}
-    result = {
-        "config": plain,
-        "recipe": dataclasses.asdict(recipe_of(config, task)),
-        "results": [one.result.as_json() for one in trained],
-        "wall_s": round(seconds, 1),
-    }
-    text = json.dumps(result, indent=2) + "\n"
-    (folder / "result.json").write_text(text, encoding="utf-8")
-    for one in trained:
-        about = {"task": config.task, "cell": one.result.cell, "neurons": one.result.neurons}
-        save_tree(folder / one.result.cell, {"params": nnx.state(one.after)}, about)
-    draw_gradients(task, trained).savefig(folder / "gradient_norms.png", dpi=150)
-
-
-def draw_gradients(task: Task, trained: Sequence[Trained]) -> Figure:
-    """How the gradient of the last output fades into the past, before training and after it.
-
-    Over sequences of the last test, all of the length that most of them have.
-    """
-    from lnn_nav.insight.gradients import gradient_norms
-    from lnn_nav.insight.neuron_plots import draw_gradient_norms
-    from lnn_nav.learn.sequences.contestants import CONTESTANTS
-
-    samples = list(task.tests.values())[-1]
-    length = int(np.bincount(samples.lengths).argmax())
-    some = samples.take(np.flatnonzero(samples.lengths == length)[:DRAWN], length)
-    norms = {}
-    for one in trained:
-        name = one.result.cell
-        seen = CONTESTANTS[name].sees(some) if name in CONTESTANTS else some
-        models = {"before": one.before, "after": one.after}
-        for when, model in models.items() if name != RESERVOIR else [("as drawn", one.after)]:
-            norms[f"{name}, {when}"] = gradient_norms(model.cell, seen.inputs, seen.dt)
-    return draw_gradient_norms(norms)

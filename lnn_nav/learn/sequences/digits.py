@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from lnn_nav.extras import liquid
 from lnn_nav.learn.sequences.samples import Samples
 
 SIDE = 8
@@ -49,14 +50,9 @@ def load_pictures() -> Split:
     """Read the pictures and split them.
 
     Raises:
-        ImportError: scikit-learn is not installed.
+        MissingExtra: scikit-learn is not installed.
     """
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        missing = "scikit-learn: expected the extra [liquid] of this package, which brings it"
-        raise ImportError(f"{missing} ({error})") from error
-    data = load_digits()
+    data = liquid("sklearn.datasets").load_digits()
     order = np.random.default_rng(0).permutation(len(data.target))
     pixels, labels = (data.images / 16).astype(np.float32), data.target.astype(np.int32)
     parts = np.split(order, [len(order) - TEST - VALIDATION, len(order) - TEST])

@@ -73,12 +73,14 @@ class Fitted(NamedTuple):
         model: as trained.
         rounds: what was told.
         steps: of the optimiser.
+        skipped: those of them that were left out because they were not finite.
         seconds: wall time [s].
     """
 
     model: Classifier
     rounds: tuple[Progress, ...]
     steps: int
+    skipped: int
     seconds: float
 
 
@@ -117,6 +119,7 @@ def fit(
         nnx.merge(run.graph, run.state.params),
         tuple(run.told),
         run.steps,
+        int(run.state.skipped),
         time.monotonic() - run.began,
     )
 

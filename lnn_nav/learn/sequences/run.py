@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from flax import nnx
 from lnn_nav.learn.sequences.contestants import CONTESTANTS, Contestant
 from lnn_nav.learn.sequences.fit import Fitted, Progress, Recipe, fit
 from lnn_nav.learn.sequences.model import Classifier, accuracy, parameters_of
+from lnn_nav.learn.sequences.samples import Samples
 from lnn_nav.learn.sequences.tasks import Task
 
 Tell = Callable[[str, float, int, Progress], None]
@@ -96,44 +98,53 @@ def train_cell(
     """
     cell = CONTESTANTS[name]
     count = neurons or cell.neurons_within(task.features, task.classes, task.backbone, parameters)
-    blanks = _blanks(task, cell, count, seeds)
-    tried: dict[float, list[Fitted]] = {}
+    blanks, tried = _blanks(task, cell, count, seeds), {}
     for rate in rates:
-        tried[rate] = []
-        for seed, blank in enumerate(blanks):
-            draw = task.draw(seed)
-            tried[rate].append(
-                fit(
-                    replace(recipe, rate=rate),
-                    blank,
-                    lambda rng, draw=draw: cell.sees(draw(rng)),
-                    seed,
-                    minutes=minutes,
-                    tell=lambda told, rate=rate, seed=seed: tell(name, rate, seed, told),
-                )
+        tried[rate] = [
+            fit(
+                replace(recipe, rate=rate),
+                blank,
+                _shown(task, cell, seed),
+                seed,
+                minutes=minutes,
+                tell=partial(tell, name, rate, seed),
             )
-    seen = cell.sees(task.validation)
-    chosen = {
-        rate: float(np.mean([accuracy(run.model, seen) for run in runs]))
+            for seed, blank in enumerate(blanks)
+        ]
+    result = _measured(task, name, count, tried)
+    return Trained(result, blanks[0], tried[result.rate][0].model)
+
+
+def _shown(task: Task, cell: Contestant, seed: int) -> Callable[[np.random.Generator], Samples]:
+    """What a cell is shown of the sequences of each round."""
+    draw = task.draw(seed)
+    return lambda rng: cell.sees(draw(rng))
+
+
+def _measured(task: Task, name: str, neurons: int, tried: dict[float, list[Fitted]]) -> Result:
+    """The figures of the rate that validates best."""
+    sees = CONTESTANTS[name].sees
+    validation = sees(task.validation)
+    right = {
+        rate: float(np.mean([accuracy(run.model, validation) for run in runs]))
         for rate, runs in tried.items()
     }
-    best = max(chosen, key=lambda rate: chosen[rate])
+    best = max(right, key=lambda rate: right[rate])
     runs = tried[best]
-    result = Result(
+    return Result(
         cell=name,
-        neurons=count,
-        parameters=parameters_of(blanks[0]),
+        neurons=neurons,
+        parameters=parameters_of(runs[0].model),
         rate=best,
-        validation={f"{rate:g}": right for rate, right in chosen.items()},
+        validation={f"{rate:g}": share for rate, share in right.items()},
         accuracy={
-            test: [accuracy(run.model, cell.sees(samples)) for run in runs]
+            test: [accuracy(run.model, sees(samples)) for run in runs]
             for test, samples in task.tests.items()
         },
         seconds=[round(run.seconds, 1) for run in runs],
         steps=[run.steps for run in runs],
-        skipped=sum(run.rounds[-1].skipped for all_ in tried.values() for run in all_),
+        skipped=sum(run.skipped for all_ in tried.values() for run in all_),
     )
-    return Trained(result, blanks[0], runs[0].model)
 
 
 def _blanks(task: Task, cell: Contestant, neurons: int, seeds: int) -> list[Classifier]:
