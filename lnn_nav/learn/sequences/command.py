@@ -6,7 +6,7 @@ import dataclasses
 import sys
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import tyro
 
@@ -23,8 +23,8 @@ from lnn_nav.learn.config import TrainError
 from lnn_nav.learn.sequences.config import SequenceConfig
 
 if TYPE_CHECKING:
-    from lnn_nav.learn.sequences.fit import Progress
-    from lnn_nav.learn.sequences.run import Trained
+    from lnn_nav.learn.sequences.fit import Progress, Recipe
+    from lnn_nav.learn.sequences.run import Tell, Trained
     from lnn_nav.learn.sequences.tasks import Task
 
 PROGRAM = "train_sequence.py"
@@ -74,50 +74,52 @@ def _train(config: SequenceConfig) -> int:
     from rich.live import Live
     from rich.text import Text
 
-    from lnn_nav.learn.sequences.readout import solve_reservoir
     from lnn_nav.learn.sequences.report import table_of, write
-    from lnn_nav.learn.sequences.run import train_cell
 
     keep_compiled()
     began, console = time.monotonic(), open_console()
     names, task = cells_of(config), task_of(config)
     recipe = recipe_of(config, task)
-    trained: list[Trained] = []
-    with Live(Text("starting"), console=console, refresh_per_second=2) as live:
+    with Live(Text("starting"), console=console, refresh_per_second=2, transient=True) as live:
 
         def tell(cell: str, rate: float, seed: int, told: Progress) -> None:
             words = f"{cell}  rate {rate:g}  seed {seed}  {100 * told.share:5.1f} %  "
-            figures = f"loss {told.loss:.4f}"
             skipped = f"  skipped {told.skipped}" if told.skipped else ""
-            line = Text(words + figures + skipped)
+            line = Text(f"{words}loss {told.loss:.4f}{skipped}")
             live.update(line)
             if told.share >= 1:
                 console.print(line)
 
-        for name in names:
-            seeds = 1 if config.quick else config.seeds
-            if name == RESERVOIR:
-                trained.append(solve_reservoir(task, seeds, config.neurons))
-                continue
-            one = train_cell(
-                task,
-                name,
-                recipe,
-                rates_of(config, task),
-                seeds,
-                neurons=config.neurons or (XOR_NEURONS if config.task == "xor" else None),
-                parameters=config.parameters,
-                minutes=config.minutes,
-                tell=tell,
-            )
-            trained.append(one)
-        live.update(Text("done"))
+        trained = [_train_cell(config, recipe, task, name, tell) for name in names]
     console.print(table_of([one.result for one in trained]))
     if config.out is not None:
         spent = time.monotonic() - began
         write(config, recipe, task, trained, config.out, spent)
         console.print(f"written to {config.out}", markup=False, soft_wrap=True)
     return GOOD
+
+
+def _train_cell(
+    config: SequenceConfig, recipe: Recipe, task: Task, name: str, tell: Tell
+) -> Trained:
+    """One row of the table."""
+    from lnn_nav.learn.sequences.readout import solve_reservoir
+    from lnn_nav.learn.sequences.run import train_cell
+
+    seeds = 1 if config.quick else config.seeds
+    if name == RESERVOIR:
+        return solve_reservoir(task, seeds, config.neurons)
+    return train_cell(
+        task,
+        name,
+        recipe,
+        rates_of(config, task),
+        seeds,
+        neurons=config.neurons or (XOR_NEURONS if config.task == "xor" else None),
+        parameters=config.parameters,
+        minutes=config.minutes,
+        tell=tell,
+    )
 
 
 def cells_of(config: SequenceConfig) -> tuple[str, ...]:
@@ -145,7 +147,7 @@ def task_of(config: SequenceConfig) -> Task:
     return digits(config.samples or (200 if config.quick else None), config.points, config.lost)
 
 
-def recipe_of(config: SequenceConfig, task: Task) -> Any:  # noqa: ANN401 - a Recipe
+def recipe_of(config: SequenceConfig, task: Task) -> Recipe:
     """The task's recipe, for as long as is asked for."""
     epochs = config.epochs or (3.0 if config.quick else task.recipe.epochs)
     return dataclasses.replace(task.recipe, epochs=epochs)
