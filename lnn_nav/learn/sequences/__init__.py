@@ -1,0 +1,1 @@
+"""Liquid cells trained on labelled sequences that have nothing to do with drones."""
