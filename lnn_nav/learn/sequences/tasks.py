@@ -107,5 +107,5 @@ def digits(
         # The best on the validation set among relu, silu and lecun_tanh, one or two neurons wide.
         backbone=Backbone("silu", 1),
         recipe=Recipe(epochs=400.0, batch=64, decay=0.1),
-        rates=(3e-3, 1e-2, 3e-2),
+        rates=(1e-2, 3e-2, 1e-1),
     )
