@@ -55,7 +55,7 @@ def _solved(task: Task, seed: int, neurons: int) -> list[tuple[float, Classifier
     """Accuracy on the validation set, and classifier, for every penalty."""
     rngs, rng = nnx.Rngs(seed), np.random.default_rng(seed)
     cell = Reservoir(
-        task.features, neurons, spectral_radius=0.9, leak=0.7, input_scale=0.3, rngs=rngs
+        task.features, neurons, spectral_radius=0.9, leak=0.3, input_scale=0.3, rngs=rngs
     )
     blank, draw = Classifier(cell, task.classes, rngs=rngs), task.draw(seed)
     drawn = [draw(rng) for _ in range(ROUNDS)]
