@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 from golden.make_ncps_keras import BATCH, INPUTS, NEURONS, cases, drawn_inputs, drawn_weights
 
 from lnn_nav.cells.wirings import auto_ncp
@@ -33,14 +35,19 @@ def imported(number, **changed):
     )
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def over(graph, state, memory, inputs, elapsed):
+    """Outputs of every step; cells of one make share the program."""
+    cell = nnx.merge(graph, state)
+    _, outputs = jax.lax.scan(lambda m, given: cell(m, *given), memory, (inputs, elapsed))
+    return outputs
+
+
 def answers(cell, number):
     inputs, elapsed = drawn_inputs(number)
-    memory, outputs = jnp.zeros((BATCH, cell.memory_size), jnp.float32), []
-    step = jax.jit(lambda memory, x, dt: cell(memory, x, dt))
-    for x, dt in zip(inputs, elapsed, strict=True):
-        memory, output = step(memory, x, dt if cases()[number][3] else 1.0)
-        outputs.append(np.asarray(output))
-    return outputs
+    memory = jnp.zeros((BATCH, cell.memory_size), jnp.float32)
+    elapsed = elapsed if cases()[number][3] else np.ones_like(elapsed)
+    return np.asarray(over(*nnx.split(cell), memory, inputs, elapsed))
 
 
 @pytest.mark.parametrize("number", range(len(ROWS)), ids=lambda n: "-".join(map(str, cases()[n])))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import jax
@@ -54,14 +55,19 @@ def imported(case, seed, dtype):
     return from_ncps(weights_of(case, seed, dtype), wiring=wiring, mode=mode)
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def over(graph, state, memory, inputs, elapsed):
+    """Outputs of every step; cells of one make share the program."""
+    cell = nnx.merge(graph, state)
+    _, outputs = jax.lax.scan(lambda m, given: cell(m, *given), memory, (inputs, elapsed))
+    return outputs
+
+
 def answers(cell, inputs, elapsed, dtype):
     """Outputs at the steps that are kept, from a memory of zeros."""
-    memory, outputs = jnp.zeros((BATCH, cell.memory_size), dtype), []
-    step = jax.jit(lambda memory, x, dt: cell(memory, x, dt))
-    for t in range(inputs.shape[1]):
-        memory, output = step(memory, jnp.asarray(inputs[:, t], dtype), elapsed[:, t])
-        outputs.append(np.asarray(output))
-    return np.stack([outputs[t] for t in KEPT])
+    memory = jnp.zeros((BATCH, cell.memory_size), dtype)
+    steps = (jnp.asarray(np.moveaxis(given, 1, 0), dtype) for given in (inputs, elapsed))
+    return np.asarray(over(*nnx.split(cell), memory, *steps))[list(KEPT)]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -17,7 +17,7 @@ from jax import Array
 from jaxtyping import Float
 
 from lnn_nav.cells.activations import tanh
-from lnn_nav.cells.cfc import (
+from lnn_nav.cells.heads import (
     at_time,
     blend,
     blend_at_time,

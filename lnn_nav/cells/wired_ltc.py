@@ -106,10 +106,7 @@ class SynapseList(nnx.Module):
         self, potential: Float[Array, "*batch sources"]
     ) -> Float[Array, "*batch synapses"]:
         """Conductance of every synapse."""
-        sources, _ = self.table.ends(potential.dtype)
-        # Products with tables of zeros and ones: gathers and scatters run one number at a time,
-        # and their derivatives too.
-        before = jnp.matmul(potential, sources, precision=jax.lax.Precision.HIGHEST)
+        before = self.table.heard(potential)
         gate = jax.nn.sigmoid(self.slope[...] * (before - self.middle[...]))
         return jax.nn.softplus(self.weight[...]) * gate
 
@@ -117,10 +114,9 @@ class SynapseList(nnx.Module):
         self, potential: Float[Array, "*batch sources"]
     ) -> tuple[Float[Array, "*batch targets"], Float[Array, "*batch targets"]]:
         """Current into, and conductance of, each target."""
-        _, targets = self.table.ends(potential.dtype)
         opening = self.openings(potential)
         pulled = jnp.stack([opening * self.reversal[...], opening])
-        current, conductance = jnp.matmul(pulled, targets, precision=jax.lax.Precision.HIGHEST)
+        current, conductance = self.table.joined(pulled)
         return current, conductance
 
 
@@ -130,6 +126,24 @@ class _Table:
     def __init__(self, table: np.ndarray) -> None:
         self.pairs, self.shape = np.argwhere(table), table.shape
         self.key = (table.shape, self.pairs.tobytes())
+        self.full = len(self.pairs) == table.size
+
+    def heard(self, potential: Float[Array, "*batch sources"]) -> Float[Array, "*batch synapses"]:
+        """What each synapse hears."""
+        if self.full:
+            wide = jnp.broadcast_to(potential[..., None], (*potential.shape[:-1], *self.shape))
+            return wide.reshape(*potential.shape[:-1], -1)
+        # Products with tables of zeros and ones: gathers and scatters run one number at a time,
+        # and their derivatives too.
+        sources, _ = self.ends(potential.dtype)
+        return jnp.matmul(potential, sources, precision=jax.lax.Precision.HIGHEST)
+
+    def joined(self, synapses: Float[Array, "*batch synapses"]) -> Float[Array, "*batch targets"]:
+        """The sum over the synapses of each target."""
+        if self.full:
+            return jnp.sum(synapses.reshape(*synapses.shape[:-1], *self.shape), axis=-2)
+        _, targets = self.ends(synapses.dtype)
+        return jnp.matmul(synapses, targets, precision=jax.lax.Precision.HIGHEST)
 
     def ends(
         self, dtype: np.dtype
