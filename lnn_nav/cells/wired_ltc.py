@@ -106,17 +106,38 @@ class SynapseList(nnx.Module):
         self, potential: Float[Array, "*batch sources"]
     ) -> Float[Array, "*batch synapses"]:
         """Conductance of every synapse."""
-        before = self.table.heard(potential)
+        if self.table.full:
+            opening = self._opened(potential)
+            return opening.reshape(*potential.shape[:-1], -1)
+        sources, _ = self.table.ends(potential.dtype)
+        # Products with tables of zeros and ones: gathers and scatters run one number at a time,
+        # and their derivatives too.
+        before = jnp.matmul(potential, sources, precision=jax.lax.Precision.HIGHEST)
         gate = jax.nn.sigmoid(self.slope[...] * (before - self.middle[...]))
         return jax.nn.softplus(self.weight[...]) * gate
+
+    def _opened(
+        self, potential: Float[Array, "*batch sources"]
+    ) -> Float[Array, "*batch sources targets"]:
+        """The same where every pair has a synapse, as a table: half the time of a list."""
+        weight, slope, middle = (
+            part[...].reshape(self.table.shape) for part in (self.weight, self.slope, self.middle)
+        )
+        gate = jax.nn.sigmoid(slope * (potential[..., None] - middle))
+        return jax.nn.softplus(weight) * gate
 
     def __call__(
         self, potential: Float[Array, "*batch sources"]
     ) -> tuple[Float[Array, "*batch targets"], Float[Array, "*batch targets"]]:
         """Current into, and conductance of, each target."""
+        if self.table.full:
+            opening = self._opened(potential)
+            pulled = opening * self.reversal[...].reshape(self.table.shape)
+            return jnp.sum(pulled, axis=-2), jnp.sum(opening, axis=-2)
+        _, targets = self.table.ends(potential.dtype)
         opening = self.openings(potential)
         pulled = jnp.stack([opening * self.reversal[...], opening])
-        current, conductance = self.table.joined(pulled)
+        current, conductance = jnp.matmul(pulled, targets, precision=jax.lax.Precision.HIGHEST)
         return current, conductance
 
 
@@ -127,23 +148,6 @@ class _Table:
         self.pairs, self.shape = np.argwhere(table), table.shape
         self.key = (table.shape, self.pairs.tobytes())
         self.full = len(self.pairs) == table.size
-
-    def heard(self, potential: Float[Array, "*batch sources"]) -> Float[Array, "*batch synapses"]:
-        """What each synapse hears."""
-        if self.full:
-            wide = jnp.broadcast_to(potential[..., None], (*potential.shape[:-1], *self.shape))
-            return wide.reshape(*potential.shape[:-1], -1)
-        # Products with tables of zeros and ones: gathers and scatters run one number at a time,
-        # and their derivatives too.
-        sources, _ = self.ends(potential.dtype)
-        return jnp.matmul(potential, sources, precision=jax.lax.Precision.HIGHEST)
-
-    def joined(self, synapses: Float[Array, "*batch synapses"]) -> Float[Array, "*batch targets"]:
-        """The sum over the synapses of each target."""
-        if self.full:
-            return jnp.sum(synapses.reshape(*synapses.shape[:-1], *self.shape), axis=-2)
-        _, targets = self.ends(synapses.dtype)
-        return jnp.matmul(synapses, targets, precision=jax.lax.Precision.HIGHEST)
 
     def ends(
         self, dtype: np.dtype
