@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -111,6 +113,35 @@ def test_one_pace_for_all_is_the_same_step_made_quicker(name):
             np.testing.assert_allclose(a, b, atol=3e-6 * (1 + np.abs(b).max()), rtol=0)
     with pytest.raises(AssertionError):
         same([answer(state, 0.7)], [answer(state, 0.8)])
+
+
+def test_the_quicker_sequence_has_the_same_derivatives_of_every_kind():
+    """Forward, backward and forward over backward, by weights, memory, inputs and time."""
+    cell, (inputs, _) = make("cfc"), drawn()
+    graph, state = nnx.split(cell)
+    wide = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), state)
+    memory = np.random.default_rng(1).uniform(-1, 1, (B, cell.memory_size))
+    points = (wide, memory, inputs.astype(float), 0.7)
+    key = jax.random.key(0)
+    changes = jax.tree.map(lambda leaf: jax.random.normal(key, jnp.shape(leaf), float), points)
+
+    def answer(alike, state, memory, inputs, dt):
+        dt = dt if alike else jnp.full((B, T), dt)
+        after, outputs = unroll(nnx.merge(graph, state), inputs, dt, memory=memory)
+        return jnp.sum(after**3) + jnp.sum(jnp.sin(outputs))
+
+    def derivatives(alike):
+        slope = jax.grad(partial(answer, alike), (0, 1, 2, 3))
+        return jax.jit(
+            lambda: (
+                jax.jvp(partial(answer, alike), points, changes),
+                jax.jvp(slope, points, changes),
+            )
+        )()
+
+    quick, usual = derivatives(True), derivatives(False)
+    for a, b in zip(jax.tree.leaves(quick), jax.tree.leaves(usual), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-12 * (1 + np.abs(b).max()), rtol=0)
 
 
 @pytest.mark.parametrize("name", ["ltc", "wired_ltc"])

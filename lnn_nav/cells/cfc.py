@@ -15,25 +15,18 @@ and never leaves [-1, 1], whatever the weights, the input and dt; without the ga
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 from jaxtyping import Float
 
-from lnn_nav.cells.activations import LECUN_SCALE, LECUN_SLOPE, activation, tanh
+from lnn_nav.cells.activations import activation
 from lnn_nav.cells.activations import lecun_tanh as lecun_tanh
-from lnn_nav.cells.heads import (
-    at_time,
-    blend,
-    blend_at_time,
-    blocks_of_xavier,
-    check_mode,
-    heads_of,
-    kernel_and_bias,
-    settle,
-)
-from lnn_nav.cells.protocol import Step, check_step
+from lnn_nav.cells.cfc_sequence import advance, folded, run
+from lnn_nav.cells.heads import blend, blocks_of_xavier, check_mode, heads_of, settle
+from lnn_nav.cells.protocol import Pace, check_step
 
 
 class CfC(nnx.Module):
@@ -114,25 +107,15 @@ class CfC(nnx.Module):
             memory = blend(heads, elapsed, self.mode, self.squash)
         return memory, memory
 
-    def at_pace(self, dt: Float[Array, ""]) -> Step:
+    def at_pace(self, dt: Float[Array, ""]) -> Pace:
         """The same step for batches that share one `dt`; see `lnn_nav.cells.protocol.Paced`."""
         usual = (self.mode, self.activation, self.squash) == ("gated", "lecun_tanh", "tanh")
         if not usual or self.backbone is None or len(self.deeper):
-            return lambda memory, inputs: self(memory, inputs, dt)
-        return paced(self.backbone, self.heads, dt)
+            return Pace(lambda memory, inputs: self(memory, inputs, dt))
+        weights = folded(self.backbone, self.heads, dt)
 
+        def step(memory: Array, inputs: Array) -> tuple[Array, Array]:
+            memory, _, _ = advance(weights, memory, inputs)
+            return memory, memory
 
-def paced(backbone: nnx.Linear, heads: nnx.Linear, dt: Float[Array, ""]) -> Step:
-    """A gated CfC at one pace: two products and two tanh a step, and the weights made for it."""
-    (shared, shift), (kernel, bias) = kernel_and_bias(backbone), kernel_and_bias(heads)
-    shared, shift = LECUN_SLOPE * shared, LECUN_SLOPE * shift
-    kernel, bias = at_time(LECUN_SCALE * kernel, bias, dt)
-
-    def step(memory: Array, inputs: Array) -> tuple[Array, Array]:
-        # Apart, so that no batch is copied to stand side by side.
-        split = inputs.shape[-1]
-        hidden = tanh(inputs @ shared[:split] + memory @ shared[split:] + shift)
-        memory = blend_at_time(tanh(hidden @ kernel + bias))
-        return memory, memory
-
-    return step
+        return Pace(step, partial(run, weights))

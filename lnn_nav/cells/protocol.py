@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import jax.core
 import jax.numpy as jnp
@@ -13,6 +13,19 @@ from jaxtyping import Float
 
 Step: TypeAlias = Callable[[Array, Array], tuple[Array, Array]]
 """(memory, input) -> (memory, output), the time between inputs being known."""
+
+
+class Pace(NamedTuple):
+    """What a cell can do for batches whose steps all take the same time.
+
+    Attributes:
+        step: one of them.
+        run: all of them, where there is a quicker way than one by one: (memory `[B, m]`, inputs
+            `[T, B, i]`) -> (last memory, outputs `[T, B, o]`).
+    """
+
+    step: Step
+    run: Step | None = None
 
 
 class CellError(ValueError):
@@ -56,8 +69,8 @@ class Cell(Protocol):
 class Paced(Protocol):
     """A cell that can work out beforehand what all steps at one pace share."""
 
-    def at_pace(self, dt: Float[Array, ""]) -> Step:
-        """The step for batches in which `dt` [s] is the same for all; equal up to rounding."""
+    def at_pace(self, dt: Float[Array, ""]) -> Pace:
+        """Steps for batches in which `dt` [s] is the same for all; equal up to rounding."""
         ...
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Bool, Float, Int
 
-from lnn_nav.cells.protocol import Cell, CellError, Paced, Step, check_times
+from lnn_nav.cells.protocol import Cell, CellError, Pace, Paced, check_times
 
 FloatArray = Array | np.ndarray
 
@@ -93,7 +93,7 @@ def unroll(
     def advance(memory: Array, step: _Step) -> tuple[Array, Array]:
         def onward(memory: Array, inputs: Array) -> tuple[Array, Array]:
             if paced is not None:
-                return paced(memory, inputs)
+                return paced.step(memory, inputs)
             return cell(memory, inputs, times if step.dt is None else step.dt)
 
         fresh = None if step.fresh is None else step.fresh[..., None]
@@ -105,15 +105,18 @@ def unroll(
         after, output = onward(start, jnp.where(there, step.inputs, 0))
         return jnp.where(there, after, memory), jnp.where(there, output, 0)
 
-    if segment is None:
+    plain = steps.counts is None and steps.fresh is None and segment is None
+    if plain and paced is not None and paced.run is not None:
+        memory, outputs = paced.run(memory, steps.inputs)
+    elif segment is None:
         memory, outputs = jax.lax.scan(advance, memory, steps)
     else:
         memory, outputs = _in_segments(advance, memory, steps, segment)
     return memory, jnp.moveaxis(outputs, 0, len(shape) - 1)
 
 
-def _paced(cell: Cell, times: Array) -> Step | None:
-    """A quicker step, where all times are one and the cell has one."""
+def _paced(cell: Cell, times: Array) -> Pace | None:
+    """Quicker steps, where all times are one and the cell has one."""
     return cell.at_pace(times) if times.ndim == 0 and isinstance(cell, Paced) else None
 
 

@@ -26,7 +26,7 @@ from lnn_nav.cells.heads import (
     heads_of,
     settle,
 )
-from lnn_nav.cells.protocol import Step, check_step
+from lnn_nav.cells.protocol import Pace, check_step
 from lnn_nav.cells.wiring import Wiring
 
 
@@ -105,10 +105,10 @@ class WiredCfC(nnx.Module):
             parts.append(signal)
         return in_order(parts, [ids for _, ids in self.wiring.layers]), signal
 
-    def at_pace(self, dt: Float[Array, ""]) -> Step:
+    def at_pace(self, dt: Float[Array, ""]) -> Pace:
         """The same step for batches that share one `dt`; see `lnn_nav.cells.protocol.Paced`."""
         if (self.mode, self.squash) != ("gated", "tanh"):
-            return lambda memory, inputs: self(memory, inputs, dt)
+            return Pace(lambda memory, inputs: self(memory, inputs, dt))
         layers = [ids for _, ids in self.wiring.layers]
         weights = [
             at_time(kernel[...] * mask.astype(kernel[...].dtype), bias[...], dt)
@@ -128,7 +128,7 @@ class WiredCfC(nnx.Module):
                 parts.append(signal)
             return in_order(parts, layers), signal
 
-        return step
+        return Pace(step)
 
 
 def columns(memory: Float[Array, "*batch m"], ids: Sequence[int]) -> Float[Array, "*batch own"]:

@@ -60,10 +60,12 @@ def solid_distance(*excess: Column) -> Column:
     xp = namespace(excess[0])
     deepest = excess[0]
     for value in excess[1:]:
-        deepest = xp.maximum(deepest, value)
+        # One choice between two gradients. That of `maximum` compares three numbers, which a
+        # compiler may round differently where each is needed: at an edge it then counts one more.
+        deepest = xp.where(value > deepest, value, deepest)
     outside = root(sum(xp.where(value > 0, value, 0) ** 2 for value in excess))
-    # `where`, not `minimum`: on the surface itself the gradient is that of the inside.
-    return outside + xp.where(deepest <= 0, deepest, 0)
+    # A choice here too, not a sum of both. On the surface the gradient is that of the inside.
+    return xp.where(deepest <= 0, deepest, outside)
 
 
 def nonzero(value: Column) -> Column:
