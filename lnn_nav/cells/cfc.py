@@ -115,7 +115,8 @@ class CfC(nnx.Module):
         weights = folded(self.backbone, self.heads, dt)
 
         def step(memory: Array, inputs: Array) -> tuple[Array, Array]:
-            memory, _, _ = advance(weights, memory, inputs)
+            sight = inputs @ weights.seen + weights.shift
+            memory, _, _ = advance(weights, memory, sight)
             return memory, memory
 
         return Pace(step, partial(run, weights))

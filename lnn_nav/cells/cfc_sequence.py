@@ -9,6 +9,7 @@ steps up to rounding; forward and reverse mode, of any order.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -49,27 +50,36 @@ def folded(backbone: nnx.Linear, heads: nnx.Linear, dt: Float[Array, ""]) -> Wei
 
 
 def advance(
-    weights: Weights, memory: Float[Array, "*batch m"], inputs: Float[Array, "*batch i"]
+    weights: Weights, memory: Float[Array, "*batch m"], sight: Float[Array, "*batch b"]
 ) -> tuple[Array, Array, Array]:
-    """One step: the new memory, and what the backbone and the heads put out on the way."""
-    # Apart, so that no batch is copied to stand side by side.
-    heard = inputs @ weights.seen + memory @ weights.recalled + weights.shift
-    hidden = tanh(heard)
+    """One step: the new memory, and what the backbone and the heads put out on the way.
+
+    Args:
+        weights: of the cell.
+        memory: before the step.
+        sight: what the inputs come to in the backbone: `inputs @ seen + shift`.
+    """
+    hidden = tanh(sight + memory @ weights.recalled)
     heads = tanh(hidden @ weights.kernel + weights.bias)
     return blend_at_time(heads), hidden, heads
 
 
 @jax.custom_jvp
 def run(
-    weights: Weights, memory: Float[Array, "B m"], inputs: Float[Array, "T B i"]
-) -> tuple[Float[Array, "B m"], Float[Array, "T B m"]]:
+    weights: Weights, memory: Float[Array, "B m"], inputs: Float[Array, "B T i"]
+) -> tuple[Float[Array, "B m"], Float[Array, "B T m"]]:
     """The memory after the last step, and after every one."""
+    batch, steps, _ = inputs.shape
+    sights = _times(jnp.moveaxis(inputs, 1, 0), weights.seen) + weights.shift
 
-    def step(memory: Array, inputs: Array) -> tuple[Array, Array]:
-        memory, _, _ = advance(weights, memory, inputs)
-        return memory, memory
+    # Written where they belong: stacked by a scan they would have to be turned afterwards.
+    def step(t: Array, states: tuple[Array, Array]) -> tuple[Array, Array]:
+        memory, memories = states
+        memory, _, _ = advance(weights, memory, sights[t])
+        return memory, jax.lax.dynamic_update_index_in_dim(memories, memory, t, 1)
 
-    return jax.lax.scan(step, memory, inputs)
+    memories = jnp.zeros((batch, steps, memory.shape[-1]), memory.dtype)
+    return jax.lax.fori_loop(0, steps, step, (memory, memories))
 
 
 @run.defjvp
@@ -78,17 +88,21 @@ def _change(
 ) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     """Change of `run`: pushes of all steps at once, then the loop of what the memory carries."""
     (weights, memory, inputs), (change, begun, moved) = points, changes
+    inputs, moved = jnp.moveaxis(inputs, 1, 0), jnp.moveaxis(moved, 1, 0)
 
-    def step(memory: Array, inputs: Array) -> tuple[Array, tuple[Array, Array, Array]]:
-        memory, hidden, heads = advance(weights, memory, inputs)
+    def step(memory: Array, sight: Array) -> tuple[Array, tuple[Array, Array, Array]]:
+        memory, hidden, heads = advance(weights, memory, sight)
         return memory, (memory, hidden, heads)
 
-    last, (memories, hidden, heads) = jax.lax.scan(step, memory, inputs)
+    sights = _times(inputs, weights.seen) + weights.shift
+    last, (memories, hidden, heads) = jax.lax.scan(step, memory, sights)
     before = jnp.concatenate([memory[None], memories[:-1]])
-    to_hidden = moved @ weights.seen + inputs @ change.seen
-    to_hidden = to_hidden + before @ change.recalled + change.shift
-    to_heads = hidden @ change.kernel + change.bias
+    to_hidden = _times(moved, weights.seen) + _times(inputs, change.seen)
+    to_hidden = to_hidden + _times(before, change.recalled) + change.shift
+    to_heads = _times(hidden, change.kernel) + change.bias
 
+    # Remembered are the states alone; what is made of them is made anew on the way back.
+    @partial(jax.checkpoint, prevent_cse=False)
     def carry(memory: Array, states: tuple[Array, ...]) -> tuple[Array, Array]:
         hidden, heads, to_hidden, to_heads = states
         heard = (memory @ weights.recalled + to_hidden) * (1 - hidden * hidden)
@@ -97,4 +111,10 @@ def _change(
         return memory, memory
 
     final, trace = jax.lax.scan(carry, begun, (hidden, heads, to_hidden, to_heads))
+    memories, trace = jnp.moveaxis(memories, 0, 1), jnp.moveaxis(trace, 0, 1)
     return (last, memories), (final, trace)
+
+
+def _times(states: Float[Array, "T B n"], kernel: Float[Array, "n m"]) -> Float[Array, "T B m"]:
+    """Of all steps as one table: the gradient of the kernel is then one product, copying none."""
+    return (states.reshape(-1, states.shape[-1]) @ kernel).reshape(*states.shape[:-1], -1)

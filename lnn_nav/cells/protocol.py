@@ -21,7 +21,7 @@ class Pace(NamedTuple):
     Attributes:
         step: one of them.
         run: all of them, where there is a quicker way than one by one: (memory `[B, m]`, inputs
-            `[T, B, i]`) -> (last memory, outputs `[T, B, o]`).
+            `[B, T, i]`) -> (last memory, outputs `[B, T, o]`).
     """
 
     step: Step

@@ -107,8 +107,8 @@ def unroll(
 
     plain = steps.counts is None and steps.fresh is None and segment is None
     if plain and paced is not None and paced.run is not None:
-        memory, outputs = paced.run(memory, steps.inputs)
-    elif segment is None:
+        return paced.run(memory, inputs)
+    if segment is None:
         memory, outputs = jax.lax.scan(advance, memory, steps)
     else:
         memory, outputs = _in_segments(advance, memory, steps, segment)
