@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -105,6 +106,24 @@ def load_policy(name_or_folder: Path | str) -> Checkpoint:
     leaves = [jnp.asarray(arrays[name]) for name in wanted]
     params = jax.tree.unflatten(jax.tree.structure(blank), leaves)
     return Checkpoint(design, nnx.merge(graph, params), dict(content["about"]))
+
+
+def digest(name_or_folder: Path | str) -> str:
+    """What tells pilots apart: SHA-256 of the file that holds design and weights' checksum.
+
+    Args:
+        name_or_folder: as in `load_policy`; the name itself for `straight-line`.
+
+    Raises:
+        PilotError: there is no such pilot.
+    """
+    if str(name_or_folder) == STRAIGHT_LINE:
+        return STRAIGHT_LINE
+    path = _folder_of(name_or_folder) / PILOT.json_name
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise PilotError("pilot", f"a folder with {PILOT.json_name}", error) from error
 
 
 def load_pilot(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from functools import partial
 from typing import Any
 
@@ -155,3 +156,26 @@ def stand_in(name: str, barrier: bool, sees: str) -> Plain:
     """In place of `load_pilot`: a pilot by name that needs no compiling."""
     pilots = {"straight-line": Plain, "greedy": Greedy}
     return pilots.get(name, partial(Frail, raises_at=1.5, dies_at=-1.0))()
+
+
+class Asleep(Plain):
+    """Never comes to an end of its first thought."""
+
+    name = "asleep"
+
+    def think(self, memory: dict, sight: Sight, dt: Any) -> tuple[dict, Any]:
+        """Sleep."""
+        time.sleep(3600)
+        return memory, None
+
+
+def asleep() -> Asleep:
+    """For campaigns."""
+    return Asleep()
+
+
+def frail_at_home() -> Frail:
+    """Dies in the first world of the campaigns' tests."""
+    from sim import generate
+
+    return Frail(-1.0, generate("forest", 1_000_000).speed)

@@ -122,3 +122,29 @@ def test_the_default_suite_is_unseen():
     options = command.Evaluate()
     assert options.first_seed >= 1_000_000 and options.missions == 200
     assert generate(options.worlds.split(",")[0], options.first_seed)
+
+
+def test_shards_and_a_logbook_make_one_campaign(quick, tmp_path, capfd):
+    """Two machines fly halves; the whole, asked for afterwards, flies nothing and has it all."""
+    options = ("--pilot", "straight-line", "--worlds", "forest", "--missions", 3)
+    options = (*options, "--engine", "twin", "--first-seed", 1_000_010, "--processes", 1)
+    kept = ("--logbook", tmp_path / "kept")
+    whole, part = tmp_path / "whole.json", tmp_path / "part.json"
+    assert run(*options, *kept, "--shard", "1/2", "--json", part) == 0
+    seeds = [row["seed"] for row in json.loads(part.read_text())["per_mission"]]
+    assert seeds == [1_000_010, 1_000_012]
+    assert run(*options, *kept, "--shard", "2/2") == 0
+    capfd.readouterr()
+    assert run(*options, *kept, "--json", whole) == 0
+    assert not re.search(r"\d/\d  forest", capfd.readouterr().out)
+    alone = tmp_path / "alone.json"
+    assert run(*options, "--json", alone) == 0
+    both = [json.loads(path.read_text()) for path in (whole, alone)]
+    assert both[0]["per_mission"] == both[1]["per_mission"] and both[0]["missions"] == 3
+    # Other terms are another campaign.
+    assert run(*options, *kept, "--speed", 2.0) == 2
+    assert "--logbook: " in (error := capfd.readouterr().err) and "speed None, not 2.0" in error
+    for shard in ("3/2", "0/2", "2", "a/b", "4/4"):
+        assert run(*options, "--shard", shard) == 2
+        assert "--shard: expected" in capfd.readouterr().err
+    assert run(*options, "--deadline", 0) == 2

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
+from lnn_nav.commands.figures import show_figures, teller, write_figures
 from lnn_nav.commands.shell import (
     BAD,
     GOOD,
@@ -29,9 +29,7 @@ from lnn_nav.commands.shell import (
 )
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from sim.campaign import MissionName, Result, Terms
+    from sim.campaign import Logbook, MissionName, Terms
     from sim.world import World
 
 
@@ -64,6 +62,14 @@ class Evaluate:
     """What the barrier knows: what the rays saw, or (for study) the true map."""
     processes: int = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     """How many fly at a time; changes nothing but the wait."""
+    backend: Literal["processes", "ray"] = "processes"
+    """Where they fly: processes of this machine, or of a Ray cluster (RAY_ADDRESS)."""
+    shard: str | None = None
+    """Fly part I of N parts only, as I/N: one a machine, with the same other options."""
+    logbook: Path | None = None
+    """Folder where results are kept: what was flown there, in any part, is not flown again."""
+    deadline: float | None = None
+    """Wall time that a mission may take, compiling included [s]; those that take longer failed."""
     wind: float = 0.0
     """Speed of the air [m/s], its direction drawn from the seed."""
     mass_error: float = 0.0
@@ -105,18 +111,29 @@ def _evaluate(options: Evaluate) -> int:
     console.print(f"{line}, barrier {options.barrier}", markup=False, soft_wrap=True)
     missions, terms = _prepared(options)
     from lnn_nav.store import load_pilot
-    from sim.campaign import run_campaign
+    from sim.campaign import LogbookError, run_campaign
     from sim.tally import FAILED, tally
 
     pilot = partial(load_pilot, options.pilot, options.barrier == "on", options.barrier_sees)
     began = time.perf_counter()
     with console.status("compiling the pilot", refresh_per_second=4) as status:
-        show = _teller(console, status.update)
-        results = run_campaign(missions, pilot, terms, processes=options.processes, progress=show)
+        try:
+            results = run_campaign(
+                missions,
+                pilot,
+                terms,
+                processes=options.processes,
+                deadline=options.deadline,
+                logbook=_logbook(options, terms),
+                backend=options.backend,
+                progress=teller(console, status.update),
+            )
+        except (LogbookError, ImportError) as error:
+            raise InputError(f"{_named(error)}: {error}") from error
     sums = tally(results, time.perf_counter() - began)
-    _show(console, sums)
+    show_figures(console, sums)
     if options.json is not None:
-        _write(options.json, sums)
+        write_figures(options.json, sums)
         console.print(str(options.json), markup=False, soft_wrap=True)
     return BAD if any(row["outcome"] == FAILED for row in sums["per_mission"]) else GOOD
 
@@ -126,6 +143,8 @@ def _prepared(options: Evaluate) -> tuple[list[MissionName], Terms]:
     at_least("--missions", options.missions, 1)
     at_least("--processes", options.processes, 1)
     at_least("--first-seed", options.first_seed, 0)
+    if options.deadline is not None and not 0 < options.deadline < float("inf"):
+        raise InputError(f"--deadline: expected a time above 0 s, got {options.deadline}")
     if options.world_file is not None and options.density is not None:
         raise InputError("--density: expected none with --world-file, got one")
     set_up_jax()
@@ -144,6 +163,9 @@ def _prepared(options: Evaluate) -> tuple[list[MissionName], Terms]:
         if options.json.is_dir():
             raise InputError(f"--json: expected a file, got the folder {options.json}")
         writable_folder("--json", options.json.parent)
+    if options.logbook is not None:
+        writable_folder("--logbook", options.logbook)
+    missions = _part(missions, options.shard)
     speed, density = (None, None) if world else (options.speed, options.density)
     return missions, Terms(options.engine, disturbance, speed, density, world)
 
@@ -165,57 +187,39 @@ def _missions(options: Evaluate) -> tuple[list[MissionName], World | None]:
     return missions, None
 
 
-def _teller(console: Console, update: Callable[[str], object]) -> Callable[[Any, int, int], None]:
-    """One line a mission: a line that lives on a terminal, a line each elsewhere."""
+def _part(missions: list[MissionName], name: str | None) -> list[MissionName]:
+    """Those of a shard `I/N`."""
+    if name is None:
+        return missions
+    from sim.campaign import shard
 
-    def tell(result: Result, done: int, total: int) -> None:
-        text = f"{done:>{len(str(total))}}/{total}  {result.family} {result.seed}  "
-        if result.verdict is None:
-            console.print(f"{text}failed: {result.reason}", markup=False, soft_wrap=True)
-            return
-        judged = result.verdict
-        text += f"{judged.outcome.replace('_', ' ')} in {judged.time_s:.1f} s"
-        text += f", {judged.min_clearance_m:.2f} m clear"
-        if console.is_terminal:
-            update(text)
-        else:
-            console.print(text, markup=False, soft_wrap=True)
-
-    return tell
+    index, slash, count = name.partition("/")
+    if not (slash and index.isdecimal() and count.isdecimal()):
+        raise InputError(f"--shard: expected I/N, such as 2/4, got {name!r}")
+    with fields():
+        part = shard(missions, int(index), int(count))
+    if not part:
+        raise InputError(f"--shard: expected at most {len(missions)} parts, got {count}")
+    return part
 
 
-def _show(console: Console, sums: dict[str, Any]) -> None:
-    """The figures as a small table: all missions, then each family."""
-    from rich.table import Table
+def _logbook(options: Evaluate, terms: Terms) -> Logbook | None:
+    """Where the results of this part are kept."""
+    if options.logbook is None:
+        return None
+    from lnn_nav.store import digest
+    from sim.campaign import Logbook
 
-    columns = (
-        ("success %", "success", 100, 1),
-        ("contacts", "contacts", 1, 0),
-        ("timeouts", "timeouts", 1, 0),
-        ("limits", "limit_violations", 1, 0),
-        ("m/s", "mean_speed_mps", 1, 2),
-        ("time ratio", "time_ratio", 1, 2),
-        ("clear m", "min_clearance_m", 1, 3),
-        ("changed %", "interventions", 100, 1),
-    )
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("world", "missions", *(column[0] for column in columns)):
-        table.add_column(name, justify="left" if name == "world" else "right")
-    for world, figures in {"all": sums, **sums["per_world"]}.items():
-        cells = [
-            "-" if figures[key] is None else f"{scale * figures[key]:.{digits}f}"
-            for _, key, scale, digits in columns
-        ]
-        table.add_row(world, str(figures["missions"]), *cells)
-    console.print(table)
-    low, high = sums["success_ci95"]
-    interval = f"success 95 % interval {100 * low:.1f} to {100 * high:.1f} %"
-    console.print(f"{interval}; {sums['wall_s']:.0f} s", markup=False)
+    about = {
+        "pilot": digest(options.pilot),
+        "barrier": options.barrier,
+        "barrier_sees": options.barrier_sees,
+        **terms.to_dict(),
+    }
+    part = "all" if options.shard is None else f"shard-{options.shard.replace('/', '-of-')}"
+    return Logbook(options.logbook, about, part)
 
 
-def _write(path: Path, sums: dict[str, Any]) -> None:
-    from sim.files import write_atomically
-
-    text = json.dumps(sums, indent=1, allow_nan=False) + "\n"
-    with option("--json"):
-        write_atomically(path, lambda file: file.write(text.encode()))
+def _named(error: Exception) -> str:
+    """The option at fault."""
+    return "--backend" if isinstance(error, ImportError) else "--logbook"
