@@ -42,8 +42,8 @@ from sim.state import (
 PHYSICS_HZ = 240
 """Physics steps a second."""
 
-DAMPING = 0.04
-"""PyBullet's default damping, linear [1/s, 1/m] and angular [1/s, 1/rad]."""
+DAMPING = 0.03999999910593033
+"""PyBullet's default damping, linear [1/s, 1/m] and angular [1/s, 1/rad]: 0.04 as a float32."""
 
 SPEED_LIMIT = 100.0
 """Bound of each component of the velocity [m/s] and of the angular velocity [rad/s], world."""
