@@ -3,12 +3,16 @@
 Nothing here needs PyBullet or gymnasium; `sim.bullet`, `sim.camera` and `sim.env` do.
 """
 
+from sim.airframe import CF2P as CF2P
 from sim.airframe import CF2X as CF2X
+from sim.airframe import RACER as RACER
 from sim.airframe import Airframe as Airframe
 from sim.airframe import AirframeError as AirframeError
 from sim.batch import ENDINGS as ENDINGS
 from sim.batch import BatchResult as BatchResult
 from sim.batch import fly_batch as fly_batch
+from sim.battery import Battery as Battery
+from sim.battery import PhysicsError as PhysicsError
 from sim.campaign import Result as Result
 from sim.campaign import Terms as Terms
 from sim.campaign import run_campaign as run_campaign
@@ -33,9 +37,13 @@ from sim.mission import Mission as Mission
 from sim.mission import mission_of as mission_of
 from sim.mission import stack_missions as stack_missions
 from sim.mission import suite as suite
+from sim.physics import PLAIN as PLAIN
+from sim.physics import Physics as Physics
 from sim.record import Flight as Flight
 from sim.record import FlightError as FlightError
 from sim.record import load_flight as load_flight
+from sim.rotors import Rotors as Rotors
+from sim.rotors import RotorState as RotorState
 from sim.scene import Scene as Scene
 from sim.scene import nearest_culled as nearest_culled
 from sim.scene import obstacle_distance as obstacle_distance

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import jax.numpy as jnp
@@ -32,6 +32,12 @@ class Airframe:
         thrust_to_weight: most thrust of all rotors over the weight.
         gravity: [m/s^2].
         collision_radius: radius of the sphere that stands for the airframe in collisions [m].
+        drag_coefficients: drag per speed of the body and summed speed of the rotors, along x, y
+            and z [N s/m per rad/s]; zero where unknown, as below.
+        ground_effect_coefficient: strength of the cushion near the ground.
+        propeller_radius: [m], of the ground effect and the downwash.
+        downwash_coefficients: strength, growth of the plume's width per depth, and the width at
+            depth zero [m].
     """
 
     name: str
@@ -44,6 +50,10 @@ class Airframe:
     thrust_to_weight: float
     gravity: float = 9.8
     collision_radius: float = 0.06
+    drag_coefficients: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    ground_effect_coefficient: float = 0.0
+    propeller_radius: float = 0.0
+    downwash_coefficients: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
         """Refuse numbers that no airframe has.
@@ -62,12 +72,28 @@ class Airframe:
                 )
         if len(self.inertia) != 3 or not all(math.isfinite(j) and j > 0 for j in self.inertia):
             raise AirframeError(f"inertia: expected 3 positive numbers, got {self.inertia!r}")
+        self._check_air()
         if not all(sign in (-1, 1) for sign in self.yaw_signs):
             raise AirframeError(f"yaw_signs: expected -1 or 1 each, got {self.yaw_signs!r}")
         if abs(np.linalg.det(self.mixer / np.abs(self.mixer).max(axis=1, keepdims=True))) < 1e-6:
             raise AirframeError(
                 "rotor_positions: expected rotors that give every torque, "
                 f"got {self.rotor_positions!r} with yaw_signs {self.yaw_signs!r}"
+            )
+
+    def _check_air(self) -> None:
+        """Refuse impossible numbers of what the air does."""
+        for field in ("ground_effect_coefficient", "propeller_radius"):
+            if not (math.isfinite(getattr(self, field)) and getattr(self, field) >= 0):
+                raise AirframeError(
+                    f"{field}: expected a number >= 0, got {getattr(self, field)!r}"
+                )
+        drag, downwash = self.drag_coefficients, self.downwash_coefficients
+        if len(drag) != 3 or not all(math.isfinite(d) and d >= 0 for d in drag):
+            raise AirframeError(f"drag_coefficients: expected 3 numbers >= 0, got {drag!r}")
+        if len(downwash) != 3 or not all(map(math.isfinite, downwash)) or downwash[0] < 0:
+            raise AirframeError(
+                f"downwash_coefficients: expected 3 numbers, the first >= 0, got {downwash!r}"
             )
 
     @cached_property
@@ -130,5 +156,36 @@ CF2X = Airframe(
     thrust_coefficient=3.16e-10,
     torque_coefficient=7.94e-12,
     thrust_to_weight=2.25,
+    drag_coefficients=(9.1785e-7, 9.1785e-7, 10.311e-7),
+    ground_effect_coefficient=11.36859,
+    propeller_radius=2.31348e-2,
+    downwash_coefficients=(2267.18, 0.16, -0.11),
 )
 """The Crazyflie 2.x in its X configuration."""
+
+CF2P = replace(
+    CF2X,
+    name="cf2p",
+    inertia=(2.3951e-5, 2.3951e-5, 3.2347e-5),
+    rotor_positions=((0.0397, 0.0), (0.0, 0.0397), (-0.0397, 0.0), (0.0, -0.0397)),
+)
+"""The Crazyflie 2.x in its plus configuration."""
+
+RACER = Airframe(
+    name="racer",
+    mass=0.83,
+    inertia=(0.003113, 0.003113, 0.003113),
+    rotor_positions=((0.085, 0.0675), (-0.085, 0.0675), (-0.085, -0.0675), (0.085, -0.0675)),
+    yaw_signs=(1.0, -1.0, 1.0, -1.0),
+    thrust_coefficient=8.47e-9,
+    torque_coefficient=2.13e-11,
+    thrust_to_weight=4.17,
+    # Around its propellers of five inches; gym-pybullet-drones has a Crazyflie's 0.06 here, and
+    # as the radius of a propeller its diameter. That one is kept: its ground effect rests on it.
+    collision_radius=0.172,
+    drag_coefficients=CF2X.drag_coefficients,
+    ground_effect_coefficient=CF2X.ground_effect_coefficient,
+    propeller_radius=0.127,
+    downwash_coefficients=CF2X.downwash_coefficients,
+)
+"""A racing quadrotor of 0.83 kg; all numbers of these three as in gym-pybullet-drones' assets."""

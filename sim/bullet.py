@@ -14,6 +14,7 @@ import operator
 import tempfile
 import time
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pybullet
@@ -24,18 +25,23 @@ from sim.engine import (
     EngineError,
     EngineInputError,
     Forces,
+    Others,
     Wind,
     mass_scale_of,
+    others_of,
     start_of,
     state_of,
     wind_of,
 )
 from sim.fields import WorldError
+from sim.physics import PLAIN, Physics, air_wrench
+from sim.rotors import turn_rotors
 from sim.state import State, rotate
 from sim.twin import DAMPING, PHYSICS_HZ
 from sim.urdf import urdf_of
 from sim.world import Box, Cylinder, Obstacle, Sphere, World
 
+Vector: TypeAlias = tuple[float, float, float]
 COLOURS = {
     "cylinder": (0.47, 0.56, 0.44, 1.0),
     "sphere": (0.62, 0.51, 0.41, 1.0),
@@ -62,6 +68,7 @@ class BulletEngine:
         mass_scale: float = 1.0,
         wind: Wind = (0.0, 0.0, 0.0),
         gui: bool = False,
+        physics: Physics = PLAIN,
     ) -> None:
         """Build `world` and place `airframe` at its start.
 
@@ -71,14 +78,17 @@ class BulletEngine:
             mass_scale: true mass and inertia over the airframe's.
             wind: velocity of the air [m/s], world frame, unless `step` is told otherwise.
             gui: open PyBullet's window and fly at the speed of the clock.
+            physics: what there is besides rigid-body motion.
 
         Raises:
             EngineError: no physics server can be started.
             EngineInputError: naming the argument that is not right.
+            PhysicsError: the airframe lacks what the physics needs.
             WorldError: an obstacle moves.
         """
+        physics.check(airframe)
         self.airframe, self.world, self.door = airframe, world, Door(airframe)
-        self.wind = wind_of(wind)
+        self.wind, self.physics, self._plain = wind_of(wind), physics, physics.plain
         self._mass_scale = mass_scale_of(mass_scale)
         self._mass = self._mass_scale * airframe.mass
         self._rows = [tuple(float(value) for value in row) for row in airframe.mixer]
@@ -124,18 +134,24 @@ class BulletEngine:
         self._position = tuple(placed.position.tolist())
         self._quaternion = self._lagged = tuple(placed.quaternion.tolist())
         self._velocity = tuple(placed.velocity.tolist())
+        self._rotors = self.physics.start(self.airframe)
         return placed
 
-    def step(self, forces: Forces, wind: Wind | None = None) -> tuple[State, bool]:
+    def step(
+        self, forces: Forces, wind: Wind | None = None, others: Others | None = None
+    ) -> tuple[State, bool]:
         """One tick; see `sim.engine.Engine.step`.
 
         Raises:
             EngineError: the engine was closed, or its server is gone.
-            EngineInputError: forces or wind are not numbers of the right count.
+            EngineInputError: forces, wind or others are not numbers of the right count.
         """
-        force, torque = self._wrench(
-            self.door.admit(forces), self.wind if wind is None else wind_of(wind)
-        )
+        admitted, air = self.door.admit(forces), self.wind if wind is None else wind_of(wind)
+        near = None if others is None else others_of(others)
+        if self._plain:
+            force, torque = self._wrench(admitted, air)
+        else:
+            force, torque = self._options(admitted, air, near)
         client, body = self.client, self.body
         try:
             pybullet.applyExternalForce(
@@ -170,15 +186,32 @@ class BulletEngine:
             self._clock = _wait(self._clock + 1 / PHYSICS_HZ)
         return state, any(point[8] <= 0.0 for point in points)
 
+    def _options(
+        self, forces: list[float], wind: Vector, others: np.ndarray | None
+    ) -> tuple[Vector, Vector]:
+        """The wrench of `_wrench` with imperfect rotors and what the air adds."""
+        airframe, physics, acting, speeds = self.airframe, self.physics, np.array(forces), None
+        if self._rotors is not None:
+            speeds = self._rotors.speeds
+            self._rotors, acting = turn_rotors(
+                airframe, physics.rotors, self._rotors, acting, 1 / PHYSICS_HZ
+            )
+        x, v, q, lagged = map(
+            np.array, (self._position, self._velocity, self._quaternion, self._lagged)
+        )
+        body = State(x, v, q, np.zeros(3))
+        push, twist = air_wrench(airframe, physics, body, lagged, acting, speeds, others)
+        (fx, fy, fz), (tx, ty, tz) = self._wrench(acting.tolist(), wind)
+        (px, py, pz), (rx, ry, rz) = push.tolist(), rotate(q, twist).tolist()
+        return (fx + px, fy + py, fz + pz), (tx + rx, ty + ry, tz + rz)
+
     def close(self) -> None:
         """Stop the physics server. Closing twice is fine."""
         if self.client >= 0 and pybullet.isConnected(self.client):
             pybullet.disconnect(self.client)
         self.client = -1
 
-    def _wrench(
-        self, forces: list[float], wind: tuple[float, float, float]
-    ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    def _wrench(self, forces: list[float], wind: Vector) -> tuple[Vector, Vector]:
         """Force [N] and torque [N m] on the body, world frame; plain floats, for speed."""
         thrust, torque_x, torque_y, torque_z = (
             sum(map(operator.mul, row, forces)) for row in self._rows

@@ -22,6 +22,7 @@ from jaxtyping import Float
 
 from sim import twin
 from sim.airframe import Airframe
+from sim.physics import PLAIN, Physics
 from sim.scene import Counts, Scene, scene_of, signed_distance
 from sim.state import AnyArray, State, at_rest, normalise
 from sim.twin import PHYSICS_HZ, TwinState
@@ -31,6 +32,8 @@ Forces: TypeAlias = Sequence[float] | Float[AnyArray, " 4"]
 """Of the four rotors [N]."""
 Wind: TypeAlias = Sequence[float] | Float[AnyArray, " 3"]
 """Velocity of the air [m/s], world frame."""
+Others: TypeAlias = Sequence[Sequence[float]] | Float[AnyArray, "n 3"]
+"""Positions of other drones [m], world frame."""
 
 
 class EngineError(RuntimeError):
@@ -53,8 +56,15 @@ class Engine(Protocol):
         """Place the drone: at `state`, or (None) at rest at the world's start."""
         ...
 
-    def step(self, forces: Forces, wind: Wind | None = None) -> tuple[State, bool]:
+    def step(
+        self, forces: Forces, wind: Wind | None = None, others: Others | None = None
+    ) -> tuple[State, bool]:
         """One tick of 1 / `PHYSICS_HZ` under rotor forces [N] in air that moves at `wind` [m/s].
+
+        Args:
+            forces: commanded to the rotors.
+            wind: in this tick; None: the engine's own.
+            others: positions of the other drones [m], whose downwash is felt if there is any.
 
         Returns:
             The state after the tick (numpy, float64), and whether the drone touches a solid there.
@@ -150,6 +160,7 @@ class TwinEngine:
         mass_scale: float = 1.0,
         wind: Wind = (0.0, 0.0, 0.0),
         pad: Counts | None = None,
+        physics: Physics = PLAIN,
     ) -> None:
         """Place `airframe` at the start of `world`.
 
@@ -159,13 +170,16 @@ class TwinEngine:
             mass_scale: true mass and inertia over the airframe's.
             wind: velocity of the air [m/s], world frame, unless `step` is told otherwise.
             pad: entries of each kind of obstacle; see `scene_of`.
+            physics: what there is besides rigid-body motion.
 
         Raises:
             EngineInputError: naming the argument that is not right.
+            PhysicsError: the airframe lacks what the physics needs.
             WorldError: an obstacle moves, or `pad` is too small.
         """
+        physics.check(airframe)
         self.airframe, self.world, self.door = airframe, world, Door(airframe)
-        self.wind = wind_of(wind)
+        self.wind, self.physics = wind_of(wind), physics
         self._mass_scale = mass_scale_of(mass_scale)
         self._dtype = jax.dtypes.canonicalize_dtype(np.float64)
         self._scene = scene_of(world, pad, self._dtype)
@@ -188,22 +202,33 @@ class TwinEngine:
         """
         self.door.clear()
         placed = start_of(self.world) if state is None else state_of(state)
-        self._twin = twin.start(placed.as_jax(self._dtype))
+        rotors = self.physics.start(self.airframe, dtype=self._dtype)
+        self._twin = twin.start(placed.as_jax(self._dtype), jax.tree.map(jnp.asarray, rotors))
         return placed
 
-    def step(self, forces: Forces, wind: Wind | None = None) -> tuple[State, bool]:
+    def step(
+        self, forces: Forces, wind: Wind | None = None, others: Others | None = None
+    ) -> tuple[State, bool]:
         """One tick; see `Engine.step`.
 
         Raises:
             EngineError: the engine was closed.
-            EngineInputError: forces or wind are not numbers of the right count.
+            EngineInputError: forces, wind or others are not numbers of the right count.
         """
         if self._twin is None:
             raise EngineError("engine: expected an open one, got one that was closed")
         admitted = np.array(self.door.admit(forces), self._dtype)
         air = np.array(self.wind if wind is None else wind_of(wind), self._dtype)
+        near = None if others is None else others_of(others).astype(self._dtype)
         self._twin, distance = _advance(
-            self.airframe, self._scene, self._twin, admitted, air, self._mass_scale
+            self.airframe,
+            self.physics,
+            self._scene,
+            self._twin,
+            admitted,
+            air,
+            self._mass_scale,
+            near,
         )
         contact = bool(distance < self.airframe.collision_radius)
         return jax.tree.map(lambda leaf: np.array(leaf, np.float64), self._twin.body), contact
@@ -250,6 +275,22 @@ def wind_of(wind: Wind) -> tuple[float, float, float]:
     return x, y, z
 
 
+def others_of(others: Others) -> Float[np.ndarray, "n 3"]:
+    """Positions of other drones as an array [m].
+
+    Raises:
+        EngineInputError: if they are not finite rows of three.
+    """
+    try:
+        rows = np.asarray(others, np.float64)
+    except (TypeError, ValueError) as error:
+        raise EngineInputError(f"others: expected rows of 3 numbers, got {others!r}") from error
+    rows = rows.reshape(0, 3) if rows.size == 0 else rows
+    if rows.ndim != 2 or rows.shape[1] != 3 or not np.isfinite(rows).all():
+        raise EngineInputError(f"others: expected rows of 3 finite numbers [m], got {others!r}")
+    return rows
+
+
 def mass_scale_of(mass_scale: float) -> float:
     """A positive factor.
 
@@ -261,16 +302,20 @@ def mass_scale_of(mass_scale: float) -> float:
     return float(mass_scale)
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(jax.jit, static_argnums=(0, 1))
 def _advance(
     airframe: Airframe,
+    physics: Physics,
     scene: Scene,
     twin_state: TwinState,
     forces: Float[Array, " 4"],
     wind: Float[Array, " 3"],
     mass_scale: Float[Array, ""],
+    others: Float[Array, "n 3"] | None,
 ) -> tuple[TwinState, Float[Array, ""]]:
     """One tick, and the distance from the nearest solid after it [m]."""
     push = twin.wind_force(airframe, twin_state.body.velocity, wind, mass_scale)
-    after = twin.step(airframe, twin_state, forces, 1 / PHYSICS_HZ, push, mass_scale)
+    after = twin.step(
+        airframe, twin_state, forces, 1 / PHYSICS_HZ, push, mass_scale, physics, others
+    )
     return after, signed_distance(scene, jnp.asarray(after.body.position))

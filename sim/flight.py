@@ -17,6 +17,7 @@ from sim.airframe import CF2X, Airframe
 from sim.engine import Engine, TwinEngine
 from sim.eyes import Eyes
 from sim.mission import Mission, mission_of
+from sim.physics import PLAIN, Physics
 from sim.record import Flight
 from sim.referee import Referee
 from sim.scene import Counts
@@ -109,6 +110,7 @@ def fly(
     *,
     airframe: Airframe = CF2X,
     disturbance: Disturbance = CALM,
+    physics: Physics = PLAIN,
     family: str = "world",
     seed: int | None = None,
     gui: bool = False,
@@ -122,6 +124,7 @@ def fly(
         engine: which physics.
         airframe: what.
         disturbance: how reality differs from the ideal, seeded by `seed`.
+        physics: what there is besides rigid-body motion.
         family: name of the world's family or file, for the record.
         seed: of the world, for the record and the disturbance (0 if None).
         gui: open PyBullet's window.
@@ -133,13 +136,14 @@ def fly(
 
     Raises:
         ValueError: for an unknown engine.
+        PhysicsError: for an airframe that lacks what the physics needs.
         WorldError: for obstacles that move.
     """
     mission = mission_of(world, jax.dtypes.canonicalize_dtype(np.float64), pad_of(world))
     conditions = Conditions.draw(disturbance, seed or 0)
-    with _engine(engine, airframe, world, conditions, gui) as physics:
-        log, outcome = _loop(mission, pilot, physics, disturbance, seed or 0, progress)
-        violations = physics.door.limit_violations
+    with _engine(engine, airframe, world, conditions, physics, gui) as body:
+        log, outcome = _loop(mission, pilot, body, disturbance, seed or 0, progress)
+        violations = body.door.limit_violations
     return Flight(
         world=world,
         family=family,
@@ -171,16 +175,22 @@ def _roomy(count: int) -> int:
 
 
 def _engine(
-    name: str, airframe: Airframe, world: World, conditions: Conditions, gui: bool
+    name: str,
+    airframe: Airframe,
+    world: World,
+    conditions: Conditions,
+    physics: Physics,
+    gui: bool,
 ) -> Engine:
     """The engine called `name`; PyBullet is only imported for its own."""
     scale, wind = conditions.mass_scale, conditions.wind
     if name == "twin":
-        return TwinEngine(airframe, world, mass_scale=scale, wind=wind, pad=pad_of(world))
+        pad = pad_of(world)
+        return TwinEngine(airframe, world, mass_scale=scale, wind=wind, pad=pad, physics=physics)
     if name == "pybullet":
         from sim.bullet import BulletEngine
 
-        return BulletEngine(airframe, world, mass_scale=scale, wind=wind, gui=gui)
+        return BulletEngine(airframe, world, mass_scale=scale, wind=wind, gui=gui, physics=physics)
     raise ValueError(f"engine: expected 'pybullet' or 'twin', got {name!r}")
 
 

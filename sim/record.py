@@ -205,8 +205,8 @@ def _below(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarra
 
 def _airframe(fields: Mapping[str, Any]) -> Airframe:
     """An airframe from JSON, where tuples are lists."""
-    values = dict(fields)
-    for name in ("inertia", "yaw_signs"):
-        values[name] = tuple(values[name])
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+    }
     values["rotor_positions"] = tuple((x, y) for x, y in values["rotor_positions"])
     return Airframe(**values)

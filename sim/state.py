@@ -8,16 +8,16 @@ array it was given: numpy in, numpy out; anything with a jax array in it, jax ou
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any, TypeAlias, no_type_check
+from typing import Any, no_type_check
 
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Float
 
-AnyArray: TypeAlias = Array | np.ndarray
+from sim.arrays import AnyArray as AnyArray
+from sim.arrays import namespace as _namespace
 
 
 @no_type_check  # At run time only: jax also fills pytrees with axes, shapes and placeholders.
@@ -168,8 +168,3 @@ def _cross(a: Any, b: Any, xp: ModuleType) -> Any:  # noqa: ANN401 - any array o
     ax, ay, az = a[..., 0], a[..., 1], a[..., 2]
     bx, by, bz = b[..., 0], b[..., 1], b[..., 2]
     return xp.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
-
-
-def _namespace(*arrays: AnyArray) -> ModuleType:
-    """Numpy where every array is numpy's, jax.numpy otherwise."""
-    return np if all(isinstance(array, np.ndarray | np.generic) for array in arrays) else jnp

@@ -14,14 +14,19 @@ state. No contact: `sim.engine.TwinEngine` adds it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import no_type_check
 
+import jax
 import jax.numpy as jnp
 from flax import struct
 from jax import Array
 from jaxtyping import Float
 
 from sim.airframe import Airframe
+from sim.battery import PhysicsError
+from sim.physics import PLAIN, Physics, air_wrench
+from sim.rotors import RotorState, turn_rotors
 from sim.state import (
     AnyArray,
     State,
@@ -37,8 +42,8 @@ from sim.state import (
 PHYSICS_HZ = 240
 """Physics steps a second."""
 
-DAMPING = 0.04
-"""PyBullet's default damping, linear [1/s, 1/m] and angular [1/s, 1/rad]."""
+DAMPING = 0.03999999910593033
+"""PyBullet's default damping, linear [1/s, 1/m] and angular [1/s, 1/rad]: 0.04 as a float32."""
 
 SPEED_LIMIT = 100.0
 """Bound of each component of the velocity [m/s] and of the angular velocity [rad/s], world."""
@@ -55,15 +60,22 @@ class TwinState:
     Attributes:
         body: the rigid-body state.
         lagged_quaternion: orientation one physics step ago, xyzw, `[*batch, 4]`.
+        rotors: their memory; None where the physics keeps none.
     """
 
     body: State
     lagged_quaternion: Float[AnyArray, "*batch 4"]
+    rotors: RotorState | None = None
 
 
-def start(state: State) -> TwinState:
-    """A body that has just been placed: its link frames are fresh, so nothing lags yet."""
-    return TwinState(state, state.quaternion)
+def start(state: State, rotors: RotorState | None = None) -> TwinState:
+    """A body that has just been placed: its link frames are fresh, so nothing lags yet.
+
+    Args:
+        state: where, and how it moves.
+        rotors: their memory, `Physics.start(...)`; None where the physics keeps none.
+    """
+    return TwinState(state, state.quaternion, rotors)
 
 
 def step(
@@ -73,27 +85,44 @@ def step(
     dt: float | Float[AnyArray, ""] = 1 / PHYSICS_HZ,
     force_world: Float[AnyArray, "*#batch 3"] | None = None,
     mass_scale: float | Float[AnyArray, "*#batch"] = 1.0,
+    physics: Physics = PLAIN,
+    others: Float[AnyArray, "*#batch n 3"] | None = None,
 ) -> TwinState:
     """One physics step.
 
     Args:
         airframe: the quadrotor.
         twin_state: the state before the step.
-        forces: of the rotors [N]; applied as given, limits are the engines' concern.
+        forces: of the rotors [N]; applied as given, limits are the engines' concern (with
+            imperfect rotors: commanded, in [0, `airframe.max_force`]).
         dt: length of the step [s].
         force_world: external force at the centre of mass [N], world frame, for this step.
         mass_scale: true mass and inertia over the airframe's.
+        physics: what there is besides rigid-body motion.
+        others: positions of the drones whose downwash is felt [m].
 
     Returns:
         The state `dt` later, its batch dimensions those of all arguments together.
+
+    Raises:
+        PhysicsError: the physics needs a memory of the rotors, or numbers, that are not there.
     """
+    rotors = twin_state.rotors
     twin_state = TwinState(twin_state.body.as_jax(), jnp.asarray(twin_state.lagged_quaternion))
     body = twin_state.body
     dtype = body.velocity.dtype
     scale = jnp.asarray(mass_scale, dtype)[..., None]
+    forces, push, twist = jnp.asarray(forces, dtype), None, None
+    if not physics.plain:
+        rotors, forces, push, twist = _options(
+            airframe, replace(twin_state, rotors=rotors), forces, dt, physics, others
+        )
     thrust_axis = _lagged_thrust_axis(twin_state)
-    force, torque = _rotor_wrench(airframe, thrust_axis, jnp.asarray(forces, dtype))
+    force, torque = _rotor_wrench(airframe, thrust_axis, forces)
+    torque = torque if twist is None else torque + twist
     acceleration = rotate(body.quaternion, force) / (airframe.mass * scale)
+    if push is not None:
+        acceleration += push / (airframe.mass * scale)
     if force_world is not None:
         acceleration += jnp.asarray(force_world, dtype) / (airframe.mass * scale)
     acceleration = acceleration - _damping(body.velocity) - _gravity(airframe, dtype)
@@ -106,7 +135,30 @@ def step(
     position, velocity = jnp.broadcast_arrays(body.position + dt * velocity, velocity)
     quaternion = _turn(body.quaternion, spin_world, dt)
     moved = State(position, velocity, quaternion, rotate_inverse(quaternion, spin_world))
-    return _uniform(TwinState(moved, body.quaternion))
+    return _uniform(TwinState(moved, body.quaternion, rotors))
+
+
+def _options(
+    airframe: Airframe,
+    twin_state: TwinState,
+    forces: Float[AnyArray, "*#batch 4"],
+    dt: float | Float[AnyArray, ""],
+    physics: Physics,
+    others: Float[AnyArray, "*#batch n 3"] | None,
+) -> tuple[RotorState | None, AnyArray, AnyArray, AnyArray]:
+    """The rotors' memory and forces, and what the air adds: world force, body torque."""
+    physics.check(airframe)
+    body, rotors, speeds = twin_state.body, twin_state.rotors, None
+    if others is not None:
+        others = jnp.asarray(others, forces.dtype)
+    if physics.remembers:
+        if rotors is None:
+            raise PhysicsError(f"rotors: expected the memory of {physics}.start(), got None")
+        rotors, speeds = jax.tree.map(jnp.asarray, rotors), rotors.speeds
+        rotors, forces = turn_rotors(airframe, physics.rotors, rotors, forces, dt)
+    lagged = twin_state.lagged_quaternion
+    push, twist = air_wrench(airframe, physics, body, lagged, forces, speeds, others)
+    return rotors, forces, push, twist
 
 
 def wind_force(
@@ -204,4 +256,4 @@ def _uniform(twin_state: TwinState) -> TwinState:
         jnp.broadcast_to(field, (*batch, field.shape[-1]))
         for field in (*fields, twin_state.lagged_quaternion)
     )
-    return TwinState(State(x, v, q, w), lagged)
+    return TwinState(State(x, v, q, w), lagged, twin_state.rotors)
