@@ -274,19 +274,28 @@ def build(
         WorldError: an obstacle moves.
         EngineError: the server refuses.
     """
-    for index, obstacle in enumerate(world.obstacles):
-        if any(obstacle.velocity):
-            expected = "0, 0, 0 (moving obstacles are not simulated)"
-            raise WorldError(f"obstacles[{index}].velocity", expected, obstacle.velocity)
     try:
         pybullet.setTimeStep(1 / PHYSICS_HZ, physicsClientId=client)
         pybullet.setGravity(0, 0, -airframe.gravity, physicsClientId=client)
         _add_ground(client, world, visual)
-        for obstacle in world.obstacles:
-            _add(client, obstacle, visual)
+        add_obstacles(client, world, visual)
         return _load(client, urdf_of(airframe, mass_scale, visual))
     except pybullet.error as error:
         raise EngineError(f"physics server: expected it to build, got: {error}") from error
+
+
+def add_obstacles(client: int, world: World, visual: bool = False) -> None:
+    """Put the obstacles of a world into a server.
+
+    Raises:
+        WorldError: an obstacle moves.
+    """
+    for index, obstacle in enumerate(world.obstacles):
+        if any(obstacle.velocity):
+            expected = "0, 0, 0 (moving obstacles are not simulated)"
+            raise WorldError(f"obstacles[{index}].velocity", expected, obstacle.velocity)
+    for obstacle in world.obstacles:
+        _add(client, obstacle, visual)
 
 
 def _add(client: int, obstacle: Obstacle, visual: bool) -> None:
