@@ -42,6 +42,7 @@ from sim.physics import Physics as Physics
 from sim.record import Flight as Flight
 from sim.record import FlightError as FlightError
 from sim.record import load_flight as load_flight
+from sim.rollout import rollout as rollout
 from sim.rotors import Rotors as Rotors
 from sim.rotors import RotorState as RotorState
 from sim.scene import Scene as Scene

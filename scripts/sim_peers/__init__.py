@@ -1,0 +1,1 @@
+"""Simulators of `scripts/bench_sim.py`: ours and others', one step behind one name."""
