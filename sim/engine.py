@@ -57,17 +57,22 @@ class Engine(Protocol):
         ...
 
     def step(
-        self, forces: Forces, wind: Wind | None = None, others: Others | None = None
+        self,
+        forces: Forces,
+        wind: Wind | None = None,
+        others: Others | None = None,
+        ticks: int = 1,
     ) -> tuple[State, bool]:
-        """One tick of 1 / `PHYSICS_HZ` under rotor forces [N] in air that moves at `wind` [m/s].
+        """Ticks of 1 / `PHYSICS_HZ` under rotor forces [N] in air that moves at `wind` [m/s].
 
         Args:
             forces: commanded to the rotors.
-            wind: in this tick; None: the engine's own.
+            wind: in these ticks; None: the engine's own.
             others: positions of the other drones [m], whose downwash is felt if there is any.
+            ticks: how many; in one call they cost less.
 
         Returns:
-            The state after the tick (numpy, float64), and whether the drone touches a solid there.
+            The state after them (numpy, float64), and whether the drone touched a solid after any.
         """
         ...
 
@@ -108,11 +113,12 @@ class Door:
         self._rows = [[float(value) for value in row] for row in self.airframe.mixer[1:]]
         self._torques = [float(value) * (1 + 1e-12) for value in self.airframe.max_torque]
 
-    def admit(self, forces: Forces) -> list[float]:
+    def admit(self, forces: Forces, ticks: int = 1) -> list[float]:
         """Count what is out of range and return what real rotors would do instead.
 
         Args:
             forces: of the four rotors [N].
+            ticks: for how many.
 
         Returns:
             The forces clipped to [0, max_force]; 0 for those that are not finite.
@@ -128,15 +134,16 @@ class Door:
             raise EngineInputError(f"forces: expected 4 numbers [N], got {len(given)}")
         most = self._most
         # Written so that nan fails it. Forces in range cannot give a torque out of range.
-        if all(0.0 <= force <= most for force in given):
+        a, b, c, d = given
+        if 0.0 <= a <= most and 0.0 <= b <= most and 0.0 <= c <= most and 0.0 <= d <= most:
             return given
-        self.limit_violations += 1
-        self.force_violations += 1
+        self.limit_violations += ticks
+        self.force_violations += ticks
         finite = [force if math.isfinite(force) else 0.0 for force in given]
-        self.nonfinite += finite != given
+        self.nonfinite += ticks * (finite != given)
         for row, limit in zip(self._rows, self._torques, strict=True):
             if abs(sum(map(operator.mul, row, finite))) > limit:
-                self.torque_violations += 1
+                self.torque_violations += ticks
                 break
         return [min(max(force, 0.0), most) for force in finite]
 
@@ -207,30 +214,36 @@ class TwinEngine:
         return placed
 
     def step(
-        self, forces: Forces, wind: Wind | None = None, others: Others | None = None
+        self,
+        forces: Forces,
+        wind: Wind | None = None,
+        others: Others | None = None,
+        ticks: int = 1,
     ) -> tuple[State, bool]:
-        """One tick; see `Engine.step`.
+        """One command, for some ticks; see `Engine.step`.
 
         Raises:
             EngineError: the engine was closed.
-            EngineInputError: forces, wind or others are not numbers of the right count.
+            EngineInputError: forces, wind, others or ticks are not numbers of the right count.
         """
         if self._twin is None:
             raise EngineError("engine: expected an open one, got one that was closed")
-        admitted = np.array(self.door.admit(forces), self._dtype)
+        ticks, contact = ticks_of(ticks), False
+        admitted = np.array(self.door.admit(forces, ticks), self._dtype)
         air = np.array(self.wind if wind is None else wind_of(wind), self._dtype)
         near = None if others is None else others_of(others).astype(self._dtype)
-        self._twin, distance = _advance(
-            self.airframe,
-            self.physics,
-            self._scene,
-            self._twin,
-            admitted,
-            air,
-            self._mass_scale,
-            near,
-        )
-        contact = bool(distance < self.airframe.collision_radius)
+        for _ in range(ticks):
+            self._twin, distance = _advance(
+                self.airframe,
+                self.physics,
+                self._scene,
+                self._twin,
+                admitted,
+                air,
+                self._mass_scale,
+                near,
+            )
+            contact = contact or bool(distance < self.airframe.collision_radius)
         return jax.tree.map(lambda leaf: np.array(leaf, np.float64), self._twin.body), contact
 
     def close(self) -> None:
@@ -273,6 +286,17 @@ def wind_of(wind: Wind) -> tuple[float, float, float]:
     if not (math.isfinite(x) and math.isfinite(y) and math.isfinite(z)):
         raise EngineInputError(f"wind: expected 3 finite numbers [m/s], got {wind!r}")
     return x, y, z
+
+
+def ticks_of(ticks: int) -> int:
+    """A number of ticks.
+
+    Raises:
+        EngineInputError: if it is not a whole one above zero.
+    """
+    if isinstance(ticks, bool) or not isinstance(ticks, int | np.integer) or ticks < 1:
+        raise EngineInputError(f"ticks: expected a whole number of 1 or more, got {ticks!r}")
+    return int(ticks)
 
 
 def others_of(others: Others) -> Float[np.ndarray, "n 3"]:

@@ -20,15 +20,14 @@ HORIZON = 48
 
 
 def engine() -> Iterator[Case]:
-    """State and contact at every physics tick."""
+    """Contacts are looked for at every physics tick, the state is read after every command."""
     forces = [CF2X.hover_force] * 4
     for obstacles in (0, 50):
         body = BulletEngine(CF2X, world_of(obstacles))
         for rate in (48, 240):
 
             def run(body: BulletEngine = body, ticks: int = 240 // rate) -> None:
-                for _ in range(ticks):
-                    body.step(forces)
+                body.step(forces, ticks=ticks)
 
             yield Case("lnn_nav, PyBullet", 1, obstacles, rate, run)
 

@@ -40,6 +40,7 @@ from sim.engine import (
     mass_scale_of,
     start_of,
     state_of,
+    ticks_of,
     wind_of,
 )
 from sim.physics import PLAIN, Physics
@@ -156,9 +157,13 @@ class AviaryEngine:
         return placed
 
     def step(
-        self, forces: Forces, wind: Wind | None = None, others: Others | None = None
+        self,
+        forces: Forces,
+        wind: Wind | None = None,
+        others: Others | None = None,
+        ticks: int = 1,
     ) -> tuple[State, bool]:
-        """One tick; see `sim.engine.Engine.step`.
+        """One command, for some ticks; see `sim.engine.Engine.step`.
 
         Raises:
             EngineError: the engine was closed.
@@ -167,9 +172,15 @@ class AviaryEngine:
         """
         if others is not None:
             raise EngineInputError("others: expected None, it simulates its own drones only")
+        speeds = self.airframe.rotor_speed(np.array(self.door.admit(forces, ticks_of(ticks))))
+        air, touched = self.wind if wind is None else wind_of(wind), False
+        for _ in range(ticks):
+            touched = self._tick(speeds, air) or touched
+        return self._state(), touched
+
+    def _tick(self, speeds: AnyArray, air: tuple[float, float, float]) -> bool:
+        """Move; whether there is a contact afterwards."""
         aviary = self._open()
-        speeds = self.airframe.rotor_speed(np.array(self.door.admit(forces)))
-        air = self.wind if wind is None else wind_of(wind)
         client, body = aviary.getPyBulletClient(), int(aviary.getDroneIds()[0])
         if air != (0.0, 0.0, 0.0):
             push = twin.wind_force(self.airframe, aviary.vel[0], np.array(air), self._mass_scale)
@@ -184,10 +195,8 @@ class AviaryEngine:
         aviary.step(speeds[None])
         pybullet.performCollisionDetection(physicsClientId=client)
         points = pybullet.getContactPoints(body, physicsClientId=client)
-        state = self._state()
-        here = np.asarray(state.position)[None]
-        room = clearance(self.world, self.airframe.collision_radius, here)[0]
-        return state, room < 0.0 or any(point[8] <= 0.0 for point in points)
+        room = clearance(self.world, self.airframe.collision_radius, aviary.pos)[0]
+        return room < 0.0 or any(point[8] <= 0.0 for point in points)
 
     def close(self) -> None:
         """Stop its physics server. Closing twice is fine."""
