@@ -1,4 +1,4 @@
-"""Options of the physics: the laws of each, the same flight in both engines, no trace when off."""
+"""Options of the physics: the same flight in both engines, each needed, no trace when off."""
 
 from __future__ import annotations
 
@@ -29,14 +29,15 @@ from sim import (
     TwinEngine,
     at_rest,
     fly,
+    fly_batch,
     load_flight,
+    mission_of,
+    stack_missions,
     start,
     step,
 )
-from sim.aero import downwash_force, drag_force, ground_effect_forces
-from sim.battery import drawn, force_fraction, shaft_power
 from sim.bullet import BulletEngine
-from sim.rotors import start_rotors, turn_rotors
+from sim.flight import pad_of
 
 DT = 1 / PHYSICS_HZ
 WORN = Rotors(
@@ -56,167 +57,6 @@ ABOVE = ((0.3, 0.1, 2.8), (0.1, 0.0, 2.2))
 @pytest.fixture(params=[BulletEngine, TwinEngine], ids=["bullet", "twin"])
 def kind(request):
     return request.param
-
-
-def tumbling(count: int) -> tuple[np.ndarray, ...]:
-    """Positions, velocities, quaternions and rotor forces near the ground."""
-    random = np.random.default_rng(1)
-    quaternions = random.normal(size=(count, 4))
-    return (
-        random.uniform([-1, -1, 0.05], [1, 1, 0.6], (count, 3)),
-        random.normal(scale=3, size=(count, 3)),
-        quaternions / np.linalg.norm(quaternions, axis=1, keepdims=True),
-        random.uniform(0, CF2X.max_force, (count, 4)),
-    )
-
-
-def test_the_air_of_numpy_and_of_jax_is_the_same():
-    position, velocity, quaternion, forces = tumbling(50)
-    others = np.concatenate([position + [0, 0.05, 0.3], position])
-    speeds = CF2X.rotor_speed(forces)
-    for answer in (
-        lambda xp: drag_force(CF2X, xp.asarray(velocity), xp.asarray(speeds)),
-        lambda xp: ground_effect_forces(CF2X, *map(xp.asarray, (position, quaternion, forces))),
-        lambda xp: downwash_force(CF2X, xp.asarray(position), xp.asarray(others)),
-    ):
-        ours, theirs = answer(np), answer(jnp)
-        assert type(ours) is np.ndarray and isinstance(theirs, jax.Array)
-        assert np.abs(ours).max() > 0
-        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-15)
-
-
-def test_drag_opposes_motion_in_proportion_to_speed_and_rotors():
-    _, velocity, _, forces = tumbling(50)
-    speeds = CF2X.rotor_speed(forces)
-    drag = drag_force(CF2X, velocity, speeds)
-    assert ((drag * velocity).sum(axis=1) < 0).all()
-    np.testing.assert_allclose(drag_force(CF2X, 2 * velocity, 3 * speeds), 6 * drag, rtol=1e-12)
-    one = drag_force(CF2X, np.array([0.0, 0.0, 2.0]), np.full(4, 60 / (2 * np.pi)))
-    np.testing.assert_allclose(one, [0, 0, -2 * 4 * 10.311e-7], rtol=1e-12)
-
-
-def test_the_ground_pushes_rotors_that_are_near_it_and_none_upside_down():
-    forces, level = np.full(4, 0.066), np.array([0.0, 0.0, 0.0, 1.0])
-
-    def lift(height, quaternion=level):
-        return ground_effect_forces(CF2X, np.array([0.0, 0.0, height]), quaternion, forces)
-
-    np.testing.assert_allclose(lift(0.1), 0.066 * 11.36859 * (2.31348e-2 / 0.4) ** 2, rtol=1e-12)
-    np.testing.assert_allclose(lift(0.2) / lift(0.1), 0.25, rtol=1e-12)
-    # Below their least height gym-pybullet-drones lets the cushion grow no more.
-    least = 0.25 * 2.31348e-2 * math.sqrt(15 * 11.36859 / 4)
-    np.testing.assert_allclose(lift(0.0), lift(least), rtol=1e-12)
-    rolled = np.array([math.sin(0.1), 0.0, 0.0, math.cos(0.1)])
-    right, _, left, _ = lift(0.1, rolled)
-    assert left < right
-    for turn in (np.array([1.0, 0, 0, 0]), np.array([0.0, math.sqrt(0.5), 0, math.sqrt(0.5)])):
-        assert not lift(0.1, turn).any()
-
-
-def test_a_plume_pushes_what_is_below_it_and_nothing_else():
-    def push(*offsets):
-        return float(downwash_force(CF2X, np.zeros(3), np.array(offsets, float).reshape(-1, 3)))
-
-    below = push((0, 0, 1.5))
-    np.testing.assert_allclose(below, -2267.18 * (2.31348e-2 / 6) ** 2, rtol=1e-12)
-    aside = below * math.exp(-0.5 * (0.1 / (0.16 * 1.5 - 0.11)) ** 2)
-    np.testing.assert_allclose(push((0.06, 0.08, 1.5)), aside, rtol=1e-12)
-    np.testing.assert_allclose(push((0, 0, 1.5), (0, 0.1, 1.5)), below + aside, rtol=1e-12)
-    assert push() == push((0, 0, 0)) == push((0, 0, -1)) == push((10, 0, 1.5)) == 0
-    # Where the formula divides by zero or has no bound the answer is still a number.
-    for depth in (0.11 / 0.16, 1e-300, 1e-9):
-        assert math.isfinite(push((0, 0, depth))) and math.isfinite(push((1e-8, 0, depth)))
-
-
-def test_perfect_rotors_give_every_command_bit_for_bit():
-    commands = tumbling(20)[3]
-    perfect = Rotors()
-    state, forces = turn_rotors(CF2X, perfect, start_rotors(CF2X, perfect, (20,)), commands, DT)
-    np.testing.assert_array_equal(forces, commands)
-    np.testing.assert_allclose(state.speeds, CF2X.rotor_speed(commands))
-    assert perfect.perfect and PLAIN.plain and PLAIN.start(CF2X) is None
-
-
-def spin(rotors: Rotors, commands: np.ndarray) -> np.ndarray:
-    """Forces [ticks, 4] of one set of rotors."""
-    state, rows = start_rotors(CF2X, rotors), []
-    for command in commands:
-        state, forces = turn_rotors(CF2X, rotors, state, command, DT)
-        rows.append(forces)
-    return np.array(rows)
-
-
-def test_lag_closes_the_gap_in_speed_at_its_time_constant():
-    forces = spin(Rotors(time_constant=0.05), np.full((24, 4), 0.12))
-    gap = CF2X.rotor_speed(np.full(4, 0.12)) - CF2X.rotor_speed(forces)
-    began = CF2X.rotor_speed(np.full(4, 0.12)) - CF2X.rotor_speed(np.full(4, CF2X.hover_force))
-    expected = began * np.exp(-np.arange(1, 25)[:, None] * DT / 0.05)
-    np.testing.assert_allclose(gap, expected, rtol=1e-9)
-
-
-def test_delay_hands_each_command_on_so_many_ticks_later():
-    commands = tumbling(30)[3]
-    forces = spin(Rotors(delay=4), commands)
-    np.testing.assert_array_equal(forces[4:], commands[:-4])
-    np.testing.assert_allclose(forces[:4], CF2X.hover_force, rtol=1e-15)
-    np.testing.assert_array_equal(spin(Rotors(delay=1, start=0.0), commands)[0], np.zeros(4))
-
-
-def test_a_worn_rotor_gives_less():
-    commands = tumbling(10)[3]
-    worn = spin(Rotors(efficiency=(1.0, 0.9, 0.8, 0.7)), commands)
-    np.testing.assert_allclose(worn, commands * [1.0, 0.9, 0.8, 0.7], rtol=1e-15)
-
-
-def test_a_battery_loses_the_charge_that_its_power_draws():
-    """At the power of hovering, until it is empty; the Crazyflie's lasts minutes, not hours."""
-    battery, used, ticks = Battery(), np.asarray(0.0), 0
-    power = shaft_power(CF2X, CF2X.rotor_speed(np.full(4, CF2X.hover_force)))
-    volts, charges = [], []
-    while used < 1:
-        before = used
-        voltage, used = drawn(battery, used, power, 1.0)
-        volts.append(float(voltage))
-        charges.append(float(used - before) * battery.capacity * 3600)
-        ticks += 1
-    source = np.interp(np.cumsum(charges) / 900, *zip(*battery.open_circuit, strict=True))
-    assert 4 * 60 < ticks < 9 * 60
-    current = np.array(charges[:-1])
-    np.testing.assert_allclose(current * volts[:-1], float(power), rtol=1e-9)
-    np.testing.assert_allclose(volts[1:-1], source[:-2] - 0.1 * current[1:], rtol=1e-9)
-    assert (np.diff(volts) <= 0).all()
-    assert float(force_fraction(battery, used, voltage)) == 0.0
-
-
-def test_sag_bounds_the_force_by_the_square_of_the_voltage():
-    most = np.full((2, 4), CF2X.max_force)
-    fresh, spent = (
-        spin(Rotors(battery=Battery(used=used, resistance=0.0)), most)[0] for used in (0.0, 0.5)
-    )
-    np.testing.assert_allclose(fresh, CF2X.max_force, rtol=1e-4)
-    np.testing.assert_allclose(spent, CF2X.max_force * (3.84 / 4.2) ** 2, rtol=1e-4)
-    loaded = spin(Rotors(battery=Battery()), most)
-    assert (loaded[1] < loaded[0]).all() and (loaded[0] < CF2X.max_force).all()
-    assert not spin(Rotors(battery=Battery(used=1.0)), most).any()
-    # More power than it can give: the voltage of the most power, half the source's.
-    voltage, _ = drawn(Battery(resistance=1.0), np.asarray(0.0), np.asarray(50.0), DT)
-    np.testing.assert_allclose(voltage, 2.1)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("airframe", [CF2X, CF2P, RACER], ids=lambda airframe: airframe.name)
-def test_forces_stay_inside_the_limits(airframe, dtype):
-    random = np.random.default_rng(2)
-    state = start_rotors(airframe, WORN, (50,), dtype)
-    for _ in range(100):
-        corners = airframe.max_force * random.integers(0, 2, (50, 4)).astype(dtype)
-        state, forces = turn_rotors(airframe, WORN, state, corners, DT)
-        assert forces.dtype == dtype and forces.min() >= 0
-        assert float(forces.max()) <= airframe.max_force
-    tight = Rotors(time_constant=1e-6)
-    state = start_rotors(airframe, tight, (1,), dtype)
-    _, forces = turn_rotors(airframe, tight, state, np.full((1, 4), airframe.max_force, dtype), DT)
-    assert 0.999999 * airframe.max_force < float(forces.max()) <= airframe.max_force
 
 
 def flights(kind, physics, seconds=0.5, seed=4, **options):
@@ -294,6 +134,16 @@ def test_a_mission_is_the_same_flight_in_both_engines():
         np.testing.assert_allclose(getattr(ours, column), getattr(theirs, column), atol=1e-6)
     np.testing.assert_array_equal(ours.contact, theirs.contact)
     assert np.abs(plain.position[:100] - ours.position[:100]).max() > 1e-3
+
+
+def test_a_batch_flies_what_one_flight_does():
+    """The options of `fly_batch` are those of the engines."""
+    physics = dataclasses.replace(FULL, downwash=False)
+    alone = fly(WORLD, flying.Steady(), "twin", physics=physics)
+    missions = stack_missions([mission_of(WORLD, np.float64, pad_of(WORLD))] * 2)
+    together = fly_batch(missions, flying.Steady(), 600, physics=physics)
+    np.testing.assert_allclose(together.time_s, alone.times[-1])
+    np.testing.assert_allclose(together.final.position, [alone.position[-1]] * 2, atol=1e-9)
 
 
 def test_both_engines_meet_the_ground_at_the_same_tick():
