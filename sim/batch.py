@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 from sim.airframe import CF2X, Airframe
 from sim.flight import Pilot
 from sim.mission import Mission
+from sim.physics import PLAIN, Physics
 from sim.record import OUTCOMES
 from sim.scene import Scene, signed_distance
 from sim.sensors import CALM, look
@@ -63,7 +64,11 @@ class _Run:
 
 
 def fly_batch(
-    missions: Mission, pilot: Pilot, steps: int, airframe: Airframe = CF2X
+    missions: Mission,
+    pilot: Pilot,
+    steps: int,
+    airframe: Airframe = CF2X,
+    physics: Physics = PLAIN,
 ) -> BatchResult:
     """Fly many missions for at most `steps` physics steps, undisturbed.
 
@@ -75,15 +80,17 @@ def fly_batch(
         pilot: hashable, its `reset`, `think` and `act` traceable by jax.
         steps: physics steps.
         airframe: what flies.
+        physics: what there is besides rigid-body motion; each drone is alone in its world.
 
     Raises:
+        PhysicsError: the airframe lacks what the physics needs.
         ValueError: if the missions are not stacked, or there is no step.
     """
     if missions.speed.ndim != 1:
         raise ValueError(f"missions: expected one leading axis, got {missions.speed.ndim}")
     if steps < 1:
         raise ValueError(f"steps: expected 1 or more, got {steps}")
-    return _fly(pilot, steps, airframe, missions)
+    return _fly(pilot, steps, airframe, physics, missions)
 
 
 def sight_schedule(sight_rate: float, steps: int) -> tuple[np.ndarray, np.ndarray]:
@@ -101,8 +108,10 @@ def sight_schedule(sight_rate: float, steps: int) -> tuple[np.ndarray, np.ndarra
     return looks, waits
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2))
-def _fly(pilot: Pilot, steps: int, airframe: Airframe, missions: Mission) -> BatchResult:
+@partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _fly(
+    pilot: Pilot, steps: int, airframe: Airframe, physics: Physics, missions: Mission
+) -> BatchResult:
     looks, waits = sight_schedule(pilot.sight_rate, steps)
     ticks = (jnp.arange(steps), jnp.asarray(looks), jnp.asarray(waits, missions.speed.dtype))
 
@@ -111,14 +120,17 @@ def _fly(pilot: Pilot, steps: int, airframe: Airframe, missions: Mission) -> Bat
 
         def tick(run: _Run, now: tuple[Array, Array, Array]) -> tuple[_Run, None]:
             run = _think(pilot, seen, run, now[1], now[2])
-            return _act(pilot, airframe, mission, run, now[0]), None
+            return _act(pilot, airframe, physics, mission, run, now[0]), None
 
-        return jax.lax.scan(tick, _begin(pilot, airframe, mission, seen), ticks)[0].result
+        begin = _begin(pilot, airframe, physics, mission, seen)
+        return jax.lax.scan(tick, begin, ticks)[0].result
 
     return jax.vmap(one)(missions)
 
 
-def _begin(pilot: Pilot, airframe: Airframe, mission: Mission, seen: Scene) -> _Run:
+def _begin(
+    pilot: Pilot, airframe: Airframe, physics: Physics, mission: Mission, seen: Scene
+) -> _Run:
     """Before the first tick. The wish is blank: every flight starts with a thought."""
     dtype, body = mission.start.position.dtype, mission.start
     memory = jax.tree.map(jnp.asarray, pilot.reset(mission))
@@ -126,7 +138,7 @@ def _begin(pilot: Pilot, airframe: Airframe, mission: Mission, seen: Scene) -> _
     zero, none = jnp.zeros((), dtype), jnp.zeros((), jnp.int32)
     clearance = signed_distance(mission.scene, body.position) - airframe.collision_radius
     return _Run(
-        twin=start(body),
+        twin=start(body, jax.tree.map(jnp.asarray, physics.start(airframe, dtype=dtype))),
         memory=memory,
         wish=jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), wish),
         leg=none,
@@ -155,13 +167,15 @@ def _think(pilot: Pilot, seen: Scene, run: _Run, looks: Bool[Array, ""], wait: A
     return replace(run, memory=memory, wish=wish)
 
 
-def _act(pilot: Pilot, airframe: Airframe, mission: Mission, run: _Run, tick: Array) -> _Run:
+def _act(
+    pilot: Pilot, airframe: Airframe, physics: Physics, mission: Mission, run: _Run, tick: Array
+) -> _Run:
     """One physics step, and its judgement."""
     before, dtype = run.twin, run.result.time_s.dtype
     memory, forces, _ = pilot.act(run.memory, run.wish, before.body)
     in_range = jnp.all((forces >= 0) & (forces <= airframe.max_force))
     admitted = jnp.clip(jnp.where(jnp.isfinite(forces), forces, 0), 0, airframe.max_force)
-    after = step(airframe, before, admitted.astype(dtype))
+    after = step(airframe, before, admitted.astype(dtype), physics=physics)
     clearance = signed_distance(mission.scene, after.body.position) - airframe.collision_radius
     leg, outcome = _outcome(mission, run.leg, after.body.position, clearance < 0, tick)
     moved = safe_norm(after.body.position - before.body.position)

@@ -97,7 +97,7 @@ def drawn(
     grid, volts = (
         xp.asarray(column, dtype=power.dtype) for column in zip(*battery.open_circuit, strict=True)
     )
-    source = xp.interp(used, grid, volts)
+    source = xp.asarray(xp.interp(used, grid, volts), dtype=power.dtype)
     draw = power / battery.drive_efficiency
     square = source * source - 4 * battery.resistance * draw
     possible = square > 0

@@ -141,7 +141,7 @@ def fly(
     """
     mission = mission_of(world, jax.dtypes.canonicalize_dtype(np.float64), pad_of(world))
     conditions = Conditions.draw(disturbance, seed or 0)
-    with _engine(engine, airframe, world, conditions, physics, gui) as body:
+    with _engine(engine, airframe, world, conditions, gui, physics) as body:
         log, outcome = _loop(mission, pilot, body, disturbance, seed or 0, progress)
         violations = body.door.limit_violations
     return Flight(
@@ -179,8 +179,8 @@ def _engine(
     airframe: Airframe,
     world: World,
     conditions: Conditions,
-    physics: Physics,
     gui: bool,
+    physics: Physics = PLAIN,
 ) -> Engine:
     """The engine called `name`; PyBullet is only imported for its own."""
     scale, wind = conditions.mass_scale, conditions.wind

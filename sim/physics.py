@@ -88,10 +88,6 @@ def air_wrench(
 ) -> tuple[Float[AnyArray, "*batch 3"], Float[AnyArray, "*batch 3"]]:
     """What the air adds in one tick.
 
-    Drag and downwash are forces in a link's frame and so act along the orientation of one step
-    ago, as the thrust does, unless there is a ground effect: gym-pybullet-drones asks for the
-    heights of the rotors between the two, and PyBullet answers with fresh frames.
-
     Args:
         airframe: the quadrotor.
         physics: which effects.
@@ -105,7 +101,7 @@ def air_wrench(
         Force at the centre of mass [N], world frame, and torque [N m], body frame.
     """
     xp = namespace(body.position, forces)
-    frame = body.quaternion if physics.ground_effect else lagged_quaternion
+    frame = _link_frame(physics, body.quaternion, lagged_quaternion)
     force, torque = xp.zeros_like(body.velocity), xp.zeros_like(body.velocity)
     if physics.drag and speeds is not None:
         local = rotate_inverse(body.quaternion, drag_force(airframe, body.velocity, speeds))
@@ -118,6 +114,16 @@ def air_wrench(
         total, turn = _lift_wrench(airframe, lift)
         force, torque = force + total[..., None] * up_of(body.quaternion), torque + turn
     return force, torque
+
+
+def _link_frame(physics: Physics, fresh: AnyArray, lagged: AnyArray) -> AnyArray:
+    """The orientation along which drag and downwash act, forces in the frame of a link.
+
+    It is that of one step ago, as for the thrust, unless there is a ground effect: for it
+    gym-pybullet-drones asks where the rotors are after the thrust and before the drag, and
+    PyBullet computes the frames anew to answer.
+    """
+    return fresh if physics.ground_effect else lagged
 
 
 def _lift_wrench(airframe: Airframe, lift: Any) -> tuple[Any, Any]:  # noqa: ANN401 - as in inner
