@@ -46,7 +46,6 @@ from sim.state import State, rotate
 from sim.twin import PHYSICS_HZ
 from sim.world import World
 
-
 _apply_force, _apply_torque = pybullet.applyExternalForce, pybullet.applyExternalTorque
 _step, _pose = pybullet.stepSimulation, pybullet.getBasePositionAndOrientation
 _WORLD = pybullet.WORLD_FRAME
