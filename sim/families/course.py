@@ -20,6 +20,7 @@ BEHIND, BEYOND = 2.0, 4.0
 START_ROOM, TARGET_ROOM = 0.9, 0.7
 """No obstacle is nearer to the start, or to the target [m]."""
 TARGET_RADIUS = 0.5
+PATIENCE = 2.5
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Course:
         target_radius: each point is reached within this distance [m].
         bounds: of the space that must not be left [m]; by default the usual width and height, from
             behind the start to beyond the target.
-        time_limit: [s]; by default in proportion to the length of the way over the speed.
+        patience: the time limit is 5 s more than so many times the length over the speed.
+        time_limit: [s]; where it is given, it is that whatever the speed.
         room: no obstacle is nearer to the start, or to the target [m].
     """
 
@@ -46,6 +48,7 @@ class Course:
     via: tuple[Vector, ...] = ()
     target_radius: float = TARGET_RADIUS
     bounds: tuple[Vector, Vector] | None = None
+    patience: float = PATIENCE
     time_limit: float | None = None
     room: tuple[float, float] = (START_ROOM, TARGET_ROOM)
 
@@ -92,5 +95,7 @@ class Course:
             target_radius=self.target_radius,
             via=self.via,
             speed=self.speed,
-            time_limit=tidy(5 + 2.5 * self.length / self.speed) if limit is None else limit,
+            time_limit=tidy(5 + self.patience * self.length / self.speed)
+            if limit is None
+            else limit,
         )

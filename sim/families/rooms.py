@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sim.families.course import BEHIND, BEYOND, HALF_WIDTH, HEIGHT, Course
 from sim.families.draws import Draws, tidy
 from sim.families.family import Family
@@ -19,8 +21,15 @@ WIDTH = (3.0, 5.0)
 """Least and most width of a room [m], but for the last of a row, which has what is left."""
 DOOR, DOOR_HEIGHT = (0.85, 1.2), (2.0, 2.4)
 """Least and most width and height of a door [m]."""
+PATIENCE = 8.0
+"""The way through all doors is up to four times as long as the straight one."""
 JAMB = 0.3
 """Least wall between a door and the next corner [m]."""
+
+
+def unhurried(draws: Draws) -> Course:
+    """A course with time for detours."""
+    return replace(Course.draw(draws), patience=PATIENCE)
 
 
 def rooms(draws: Draws, course: Course, density: float) -> list[Obstacle]:
@@ -102,5 +111,6 @@ ROOMS = Family(
     summary="rooms and corridors, each wall with a door 0.85 to 1.2 m wide and 2 to 2.4 m high",
     training=False,
     place=rooms,
+    course=unhurried,
     scales=False,
 )
