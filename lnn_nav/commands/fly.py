@@ -47,7 +47,8 @@ class Fly:
     pilot: str = "default"
     """Who flies: default, straight-line, or the folder of a trained pilot."""
     world: str = "mixed"
-    """Family of the world: forest, boulders, blocks, walls, mixed or dense_forest."""
+    """Family of the world: forest, boulders, blocks, walls, mixed, dense_forest, rooms, gates,
+    pillars, diffphys, iros2022_0, iros2022_1, iros2022_2, iros2022_3 or moving."""
     world_file: Path | None = None
     """A world file (JSON), flown instead of a family's world."""
     seed: int = 1_000_003

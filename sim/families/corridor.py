@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -27,6 +28,27 @@ def has_corridor(world: World, half_width: float = HALF_WIDTH, cell: float = CEL
         half_width: of the corridor [m].
         cell: of the grid [m].
     """
+    grid = grid_of(world, half_width, cell)
+    return grid is not None and _connected(grid.free, grid.nodes)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where the middle of a corridor may run.
+
+    Attributes:
+        free: which nodes have room on all sides, `[x, y, z]`.
+        nodes: indices of the nodes that stand for start, vias and target, `[points, 3]`.
+        origin: the node of index 0, 0, 0 [m], `[3]`.
+    """
+
+    free: Bool[np.ndarray, "x y z"]
+    nodes: Int[np.ndarray, "points 3"]
+    origin: Float[np.ndarray, " 3"]
+
+
+def grid_of(world: World, half_width: float, cell: float) -> Grid | None:
+    """The grid of `has_corridor`; None where start, a via or the target itself has no room."""
     start = np.array(world.start_position)
     points = np.array([world.start_position, *world.via, world.target])
     lower, upper = np.array(world.bounds)
@@ -35,14 +57,14 @@ def has_corridor(world: World, half_width: float = HALF_WIDTH, cell: float = CEL
     last = np.floor((upper - half_width - start) / cell).astype(int)
     nodes = np.round((points - start) / cell).astype(int)
     if (nodes < first).any() or (nodes > last).any():
-        return False
+        return None
     # From a point straight to its node: the clearance falls by no more than the way between.
     needed = half_width + math.sqrt(3) / 2 * cell
     if world.obstacles and (distances_of(world.obstacles, points) < needed).any():
-        return False
+        return None
     axes = [start[i] + cell * np.arange(first[i], last[i] + 1) for i in range(3)]
     free = ~_blocked(world.obstacles, axes, half_width + cell / 2)
-    return _connected(free, nodes - first)
+    return Grid(free, nodes - first, start + cell * first)
 
 
 def _connected(free: Bool[np.ndarray, "x y z"], nodes: Int[np.ndarray, "points 3"]) -> bool:
