@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import no_type_check
 
 import numpy as np
 from jaxtyping import Float
@@ -13,6 +14,7 @@ from sim.sensors.fan import RayFan, check_range
 from sim.state import AnyArray
 
 
+@no_type_check  # At run time only: __post_init__ makes its own, better errors.
 @dataclass(frozen=True)
 class DepthPattern(RayFan):
     """One ray through the middle of each pixel, row by row from the top left.

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import no_type_check
 
 import numpy as np
 from jaxtyping import Float
 
 from sim.sensors.fan import RayFan, check_range
 
-MULTIRANGER_BEAMS = ((1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1))
+MULTIRANGER_BEAMS = (
+    (1.0, 0.0, 0.0),
+    (-1.0, 0.0, 0.0),
+    (0.0, 1.0, 0.0),
+    (0.0, -1.0, 0.0),
+    (0.0, 0.0, 1.0),
+)
 """Front, back, left, right, up."""
 
 
+@no_type_check  # At run time only: __post_init__ makes its own, better errors.
 @dataclass(frozen=True)
 class Rays(RayFan):
     """Rays along given directions.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import no_type_check
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from jax import Array
 from sim.sensors.errors.model import Reading, at_least_zero
 
 
+@no_type_check  # At run time only: __post_init__ makes its own, better errors.
 @dataclass(frozen=True)
 class Delay:
     """Every reading is the one of some readings ago; the first one until there are so many.
@@ -51,6 +53,7 @@ class Delay:
         return moved, oldest
 
 
+@no_type_check  # At run time only: __post_init__ makes its own, better errors.
 @dataclass(frozen=True)
 class Jitter:
     """Every reading is a little older than it says, by a random time: interpolated linearly.
