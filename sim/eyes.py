@@ -45,7 +45,9 @@ class Eyes:
         """
         if not (math.isfinite(sight_rate) and sight_rate > 0):
             raise ValueError(f"sight_rate: expected a positive finite number, got {sight_rate}")
-        self._pattern, self._noise = pattern, disturbance
+        self._pattern, self._delay, self._jitter = pattern, disturbance.delay, disturbance.jitter
+        # No more than `look` uses: what else there is must not have it compiled again.
+        self._noise = Disturbance(range_noise=disturbance.range_noise, drop=disturbance.drop)
         self._scene = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), scene)
         self._period = 1 / sight_rate
         self._draws = np.random.default_rng([0xE7E, seed])
@@ -72,8 +74,8 @@ class Eyes:
         if now >= self._due - 1e-9:
             sight = self.see(state, now)
             sight = sight if believed is None else replace(sight, state=believed.as_jax())
-            self._on_the_way.append((now + self._noise.delay, now, sight))
-            wait = self._period + self._noise.jitter * self._draws.standard_normal()
+            self._on_the_way.append((now + self._delay, now, sight))
+            wait = self._period + self._jitter * self._draws.standard_normal()
             self._due = max(self._due + wait, now + 1 / PHYSICS_HZ)
         first = self._on_the_way and (now == 0 or now >= self._on_the_way[0][0] - 1e-9)
         if not first:
