@@ -73,9 +73,10 @@ class Conditions:
 def start_in(disturbance: Disturbance, seed: int, world: World, airframe: Airframe) -> State | None:
     """A start that is off, or None where the disturbance leaves it alone.
 
-    Offset and velocity are halved until the drone, gliding on for `START_GLIDE`, stays inside the
-    bounds and `START_ROOM` clear of everything solid (or as clear as the world's own start is,
-    where that is less); the world's own start is what remains if nothing else will do.
+    Offset and velocity are halved until the drone, on a straight way from the world's own start and
+    then gliding on for `START_GLIDE`, stays inside the bounds and `START_ROOM` clear of everything
+    solid (or as clear as that start is, where that is less). So it begins on the same side of every
+    wall; the world's own start is what remains if nothing else will do.
 
     Args:
         disturbance: of which `start_offset`, `start_speed` and `start_tilt` count here.
@@ -92,9 +93,10 @@ def start_in(disturbance: Disturbance, seed: int, world: World, airframe: Airfra
     )
     own, radius = start_of(world), airframe.collision_radius
     room = min(START_ROOM, float(clearance(world, radius, np.asarray(own.position)[None])[0]))
-    glide = np.linspace(0, START_GLIDE, 16)[:, None]
+    way, glide = np.linspace(0, 1, 64)[:, None], np.linspace(0, START_GLIDE, 16)[:, None]
+    moved = np.concatenate([way * offset, offset + glide * velocity])
     for share in (*0.5 ** np.arange(12), 0.0):
-        places = own.position + share * (offset + glide * velocity)
+        places = own.position + share * moved
         if share == 0 or _clear(world, radius, places, room):
             break
     half = np.linalg.norm(turn) / 2

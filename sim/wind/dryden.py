@@ -85,11 +85,13 @@ def dryden(
         turbulence: what it is like.
         ticks: how many.
         dt: time between two [s].
-        draws: the source of random numbers; the first gust is drawn from the stationary ones.
+        draws: the source of random numbers; the first gust is drawn from the stationary ones, and
+            more ticks begin with the same gusts.
     """
     shares = [dt * turbulence.airspeed / length for length in turbulence.lengths]
-    along = _first_order(shares[0], draws.standard_normal(ticks))
-    across, up = (_second_order(share, draws.standard_normal((ticks, 2))) for share in shares[1:])
+    white = draws.standard_normal((ticks, 5))
+    along = _first_order(shares[0], white[:, 0])
+    across, up = _second_order(shares[1], white[:, 1:3]), _second_order(shares[2], white[:, 3:])
     return np.stack([along, across, up], axis=-1) * turbulence.intensities
 
 
