@@ -14,17 +14,10 @@ from sim.bullet import pybullet
 from sim.camera import Stage
 from sim.engine import EngineError
 from sim.scene import scene_of
-from sim.sensors import CALM, depth_pattern, look
+from sim.sensors import CALM, depth_pattern, look, renderers
 from sim.sensors import camera as module
-from sim.sensors.camera import (
-    Camera,
-    CameraError,
-    CameraRig,
-    egl_works,
-    load_egl,
-    photograph,
-    renderer_of,
-)
+from sim.sensors.camera import Camera, CameraRig, photograph
+from sim.sensors.renderers import CameraError, egl_works, load_egl, renderer_of
 from sim.shapes import distances_of
 from sim.state import State, at_rest, normalise, rotate
 from sim.world import Box, Cylinder, Sphere
@@ -155,17 +148,17 @@ def test_egl_draws_the_same_where_there_is_one(tiny, capfd):
 
 
 def test_what_no_renderer_can_do_is_refused(monkeypatch):
-    monkeypatch.setattr(module, "egl_works", lambda: False)
+    monkeypatch.setattr(renderers, "egl_works", lambda: False)
     assert renderer_of("auto") == renderer_of("tiny") == "tiny"
     with pytest.raises(CameraError, match="renderer: expected PyBullet's EGL plugin"):
         CameraRig(Camera(renderer="egl"), WORLD)
-    monkeypatch.setattr(module, "egl_works", lambda: True)
-    monkeypatch.setattr(module, "_graphics_card", lambda: False)
+    monkeypatch.setattr(renderers, "egl_works", lambda: True)
+    monkeypatch.setattr(renderers, "_graphics_card", lambda: False)
     assert renderer_of("auto") == "tiny" and renderer_of("egl") == "egl"
-    monkeypatch.setattr(module, "_graphics_card", lambda: True)
+    monkeypatch.setattr(renderers, "_graphics_card", lambda: True)
     assert renderer_of("auto") == "egl"
     monkeypatch.undo()
-    monkeypatch.setattr(module, "_plugin", lambda: None)
+    monkeypatch.setattr(renderers, "_plugin", lambda: None)
     with pytest.raises(CameraError, match="renderer: expected PyBullet's EGL plugin to load"):
         load_egl(0)
     assert not egl_works.__wrapped__()

@@ -7,14 +7,9 @@ camera is a pinhole with square pixels that rolls with the body: its depth is th
 
 from __future__ import annotations
 
-import importlib.util
-import subprocess
-import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -24,21 +19,11 @@ from sim.bullet import build, connect, pybullet
 from sim.engine import EngineError
 from sim.quiet import unheard
 from sim.sensors.depth import check_pinhole
+from sim.sensors.renderers import CameraError, RendererName, load_egl, renderer_of
 from sim.state import State, rotation_matrix
 from sim.world import World
 
-RendererName: TypeAlias = Literal["auto", "tiny", "egl"]
 _CODES = {"tiny": pybullet.ER_TINY_RENDERER, "egl": pybullet.ER_BULLET_HARDWARE_OPENGL}
-PLUGIN, ENTRY = "eglRenderer", "_eglRendererPlugin"
-_PROBE = (
-    "import sys, pybullet as p; c = p.connect(p.DIRECT); "
-    f"ok = p.loadPlugin(sys.argv[1], {ENTRY!r}, physicsClientId=c) >= 0; "
-    "ok and p.getCameraImage(4, 4, renderer=p.ER_BULLET_HARDWARE_OPENGL); sys.exit(0 if ok else 3)"
-)
-
-
-class CameraError(ValueError):
-    """A camera cannot be had as asked for; the message names the field."""
 
 
 @dataclass(frozen=True)
@@ -182,50 +167,6 @@ def photograph(
     return Picture(rgb, np.where(nothing, camera.far, axial).astype(np.float32))
 
 
-def renderer_of(name: RendererName) -> Literal["tiny", "egl"]:
-    """The renderer that a name means on this machine.
-
-    Raises:
-        CameraError: for `egl` where that does not work.
-    """
-    if name == "tiny" or (name == "auto" and not (_graphics_card() and egl_works())):
-        return "tiny"
-    if not egl_works():
-        raise CameraError(
-            "renderer: expected PyBullet's EGL plugin and an OpenGL driver for 'egl', got neither "
-            "or one that fails; 'tiny' works everywhere"
-        )
-    return "egl"
-
-
-@cache
-def egl_works() -> bool:
-    """Whether PyBullet's EGL plugin can draw here; asked once, in a process that it may end."""
-    path = _plugin()
-    if path is None:
-        return False
-    try:
-        probe = subprocess.run(
-            [sys.executable, "-c", _PROBE, path], capture_output=True, timeout=60, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return probe.returncode == 0
-
-
-def load_egl(client: int) -> None:
-    """Let an empty physics server draw with OpenGL; what is in it already would not be drawn.
-
-    Raises:
-        CameraError: the plugin is not there, or does not load.
-    """
-    path = _plugin()
-    with unheard():
-        loaded = pybullet.loadPlugin(path, ENTRY, physicsClientId=client) if path else -1
-    if loaded < 0:
-        raise CameraError(f"renderer: expected PyBullet's EGL plugin to load, got {path}")
-
-
 def _projection(camera: Camera, renderer: str) -> list[float]:
     """The pinhole's projection matrix, column by column.
 
@@ -241,14 +182,3 @@ def _projection(camera: Camera, renderer: str) -> list[float]:
         matrix[8] += 1 / camera.width
         matrix[9] += 1 / camera.height
     return matrix
-
-
-def _plugin() -> str | None:
-    """Path of the plugin that comes with PyBullet."""
-    found = importlib.util.find_spec(PLUGIN)
-    return None if found is None else found.origin
-
-
-def _graphics_card() -> bool:
-    """Whether there is a device that OpenGL could draw on."""
-    return any(Path("/dev/dri").glob("renderD*")) or Path("/dev/nvidiactl").exists()
