@@ -20,7 +20,7 @@ from sim.record import OUTCOMES
 from sim.scene import Scene, signed_distance
 from sim.sensors import CALM, look
 from sim.state import AnyArray, State, safe_norm
-from sim.twin import PHYSICS_HZ, TwinState, start, step
+from sim.twin import PHYSICS_HZ, TwinState, start, step, wind_force
 
 ENDINGS = ("flying", *OUTCOMES)
 """What the codes of `BatchResult.outcome` mean; `flying`: the steps ran out before the flight."""
@@ -63,9 +63,13 @@ class _Run:
 
 
 def fly_batch(
-    missions: Mission, pilot: Pilot, steps: int, airframe: Airframe = CF2X
+    missions: Mission,
+    pilot: Pilot,
+    steps: int,
+    airframe: Airframe = CF2X,
+    air: Float[AnyArray, "missions steps 3"] | None = None,
 ) -> BatchResult:
-    """Fly many missions for at most `steps` physics steps, undisturbed.
+    """Fly many missions for at most `steps` physics steps, undisturbed but for the wind.
 
     Compiled once for a pilot, a number of steps and the padded shapes of the missions, so that
     other worlds of these shapes only run (`stack_missions`; `mission_of` with a fixed `pad`).
@@ -75,15 +79,21 @@ def fly_batch(
         pilot: hashable, its `reset`, `think` and `act` traceable by jax.
         steps: physics steps.
         airframe: what flies.
+        air: velocity of the air at each tick [m/s], world frame (`sim.wind` makes it); still air
+            if None.
 
     Raises:
-        ValueError: if the missions are not stacked, or there is no step.
+        ValueError: if the missions are not stacked, there is no step, or no air for one.
     """
     if missions.speed.ndim != 1:
         raise ValueError(f"missions: expected one leading axis, got {missions.speed.ndim}")
     if steps < 1:
         raise ValueError(f"steps: expected 1 or more, got {steps}")
-    return _fly(pilot, steps, airframe, missions)
+    if air is not None:
+        air = jnp.asarray(air, missions.start.position.dtype)
+        if air.shape != (expected := (missions.speed.shape[0], steps, 3)):
+            raise ValueError(f"air: expected {expected}, got {air.shape}")
+    return _fly(pilot, steps, airframe, missions, air)
 
 
 def sight_schedule(sight_rate: float, steps: int) -> tuple[np.ndarray, np.ndarray]:
@@ -102,20 +112,23 @@ def sight_schedule(sight_rate: float, steps: int) -> tuple[np.ndarray, np.ndarra
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
-def _fly(pilot: Pilot, steps: int, airframe: Airframe, missions: Mission) -> BatchResult:
+def _fly(
+    pilot: Pilot, steps: int, airframe: Airframe, missions: Mission, air: Array | None
+) -> BatchResult:
     looks, waits = sight_schedule(pilot.sight_rate, steps)
     ticks = (jnp.arange(steps), jnp.asarray(looks), jnp.asarray(waits, missions.speed.dtype))
 
-    def one(mission: Mission) -> BatchResult:
+    def one(mission: Mission, blows: Array | None) -> BatchResult:
         seen = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), mission.scene)
 
-        def tick(run: _Run, now: tuple[Array, Array, Array]) -> tuple[_Run, None]:
+        def tick(run: _Run, now: tuple[Array, Array, Array, Array | None]) -> tuple[_Run, None]:
             run = _think(pilot, seen, run, now[1], now[2])
-            return _act(pilot, airframe, mission, run, now[0]), None
+            return _act(pilot, airframe, mission, run, now[0], now[3]), None
 
-        return jax.lax.scan(tick, _begin(pilot, airframe, mission, seen), ticks)[0].result
+        rows = (*ticks, blows)
+        return jax.lax.scan(tick, _begin(pilot, airframe, mission, seen), rows)[0].result
 
-    return jax.vmap(one)(missions)
+    return jax.vmap(one)(missions, air)
 
 
 def _begin(pilot: Pilot, airframe: Airframe, mission: Mission, seen: Scene) -> _Run:
@@ -155,13 +168,21 @@ def _think(pilot: Pilot, seen: Scene, run: _Run, looks: Bool[Array, ""], wait: A
     return replace(run, memory=memory, wish=wish)
 
 
-def _act(pilot: Pilot, airframe: Airframe, mission: Mission, run: _Run, tick: Array) -> _Run:
+def _act(
+    pilot: Pilot,
+    airframe: Airframe,
+    mission: Mission,
+    run: _Run,
+    tick: Array,
+    air: Float[Array, " 3"] | None,
+) -> _Run:
     """One physics step, and its judgement."""
     before, dtype = run.twin, run.result.time_s.dtype
     memory, forces, _ = pilot.act(run.memory, run.wish, before.body)
     in_range = jnp.all((forces >= 0) & (forces <= airframe.max_force))
     admitted = jnp.clip(jnp.where(jnp.isfinite(forces), forces, 0), 0, airframe.max_force)
-    after = step(airframe, before, admitted.astype(dtype))
+    push = None if air is None else wind_force(airframe, before.body.velocity, air)
+    after = step(airframe, before, admitted.astype(dtype), force_world=push)
     clearance = signed_distance(mission.scene, after.body.position) - airframe.collision_radius
     leg, outcome = _outcome(mission, run.leg, after.body.position, clearance < 0, tick)
     moved = safe_norm(after.body.position - before.body.position)

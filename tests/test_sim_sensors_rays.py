@@ -37,7 +37,7 @@ FANS = {
     "lidar": lidar_ring(90, (-10.0, 0.0, 10.0)),
     "depth": depth_pattern(16, 12, 60.0),
     "multiranger": multiranger(),
-    "listed": Rays(sphere_directions(40), 5.0),
+    "listed": Rays.along(sphere_directions(40), 5.0),
 }
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import no_type_check
+from typing import Any, no_type_check
 
 import numpy as np
 from jaxtyping import Float
 
 from sim.sensors.fan import RayFan, check_range
+from sim.state import AnyArray
 
 MULTIRANGER_BEAMS = (
     (1.0, 0.0, 0.0),
@@ -27,8 +28,7 @@ class Rays(RayFan):
     """Rays along given directions.
 
     Attributes:
-        vectors: three numbers for each ray, body frame, of any length but zero; any array or
-            nested sequence is taken, and kept as tuples.
+        vectors: three numbers for each ray, body frame, of any length but zero.
         max_range: [m], reported where a ray hits nothing.
     """
 
@@ -51,6 +51,12 @@ class Rays(RayFan):
         if not np.isfinite(vectors).all() or not vectors.any(axis=1).all():
             raise ValueError("vectors: expected finite ones, none of length zero")
         object.__setattr__(self, "vectors", tuple(map(tuple, vectors.tolist())))
+
+    @classmethod
+    def along(cls, directions: Float[AnyArray, "rays 3"], max_range: float = 8.0) -> Rays:
+        """Rays along the rows of an array, body frame; see `Rays`."""
+        rows: Any = np.asarray(directions).tolist()
+        return cls(rows, max_range)
 
     @cached_property
     def directions(self) -> Float[np.ndarray, "rays 3"]:
