@@ -21,7 +21,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Bool, Float, Int
 
 from barriernet.backup import Braking, Motion, distance_to_path
-from sim.sensors import RayPattern, Sight, sphere_points
+from sim.sensors import RayFan, Sight, sphere_points
 from sim.state import AnyArray, rotate
 
 NOTHING = -1e3
@@ -39,7 +39,7 @@ class ScanShape:
     """How much is remembered.
 
     Attributes:
-        pattern: the rays.
+        pattern: the rays, any fan.
         sights: how many sights are kept.
         patches: how many patches the directions are cut into; each offers its most pressing ball.
         gap_share: share of a ray's cell that counts as occupied around a hit.
@@ -49,7 +49,7 @@ class ScanShape:
             ended. With half of them blind, nothing counts as scanned.
     """
 
-    pattern: RayPattern
+    pattern: RayFan
     sights: int = 6
     patches: int = 64
     gap_share: float = 1.0

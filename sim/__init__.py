@@ -1,6 +1,7 @@
 """Drones, worlds, sensors and missions: the public door of the package.
 
-Nothing here needs PyBullet or gymnasium; `sim.bullet`, `sim.camera` and `sim.env` do.
+Nothing here needs PyBullet or gymnasium; `sim.bullet`, `sim.camera`, `sim.sensors.camera` and
+`sim.env` do.
 """
 
 from sim.airframe import CF2P as CF2P
@@ -53,9 +54,19 @@ from sim.scene import scene_of as scene_of
 from sim.scene import signed_distance as signed_distance
 from sim.scene import stack_scenes as stack_scenes
 from sim.sensors import CALM as CALM
+from sim.sensors import DepthPattern as DepthPattern
 from sim.sensors import Disturbance as Disturbance
+from sim.sensors import Inertial as Inertial
+from sim.sensors import RayFan as RayFan
 from sim.sensors import RayPattern as RayPattern
+from sim.sensors import Rays as Rays
 from sim.sensors import Sight as Sight
+from sim.sensors import depth_pattern as depth_pattern
+from sim.sensors import inertial as inertial
+from sim.sensors import inertial_between as inertial_between
+from sim.sensors import lidar_ring as lidar_ring
+from sim.sensors import look as look
+from sim.sensors import multiranger as multiranger
 from sim.state import State as State
 from sim.state import at_rest as at_rest
 from sim.state import conjugate as conjugate

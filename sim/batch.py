@@ -21,7 +21,7 @@ from sim.record import OUTCOMES
 from sim.scene import Scene, signed_distance
 from sim.sensors import CALM, look
 from sim.state import AnyArray, State, safe_norm
-from sim.twin import PHYSICS_HZ, TwinState, start, step
+from sim.twin import PHYSICS_HZ, TwinState, start, step, wind_force
 
 ENDINGS = ("flying", *OUTCOMES)
 """What the codes of `BatchResult.outcome` mean; `flying`: the steps ran out before the flight."""
@@ -69,8 +69,9 @@ def fly_batch(
     steps: int,
     airframe: Airframe = CF2X,
     physics: Physics = PLAIN,
+    air: Float[AnyArray, "missions steps 3"] | None = None,
 ) -> BatchResult:
-    """Fly many missions for at most `steps` physics steps, undisturbed.
+    """Fly many missions for at most `steps` physics steps, undisturbed but for the wind.
 
     Compiled once for a pilot, a number of steps and the padded shapes of the missions, so that
     other worlds of these shapes only run (`stack_missions`; `mission_of` with a fixed `pad`).
@@ -81,16 +82,22 @@ def fly_batch(
         steps: physics steps.
         airframe: what flies.
         physics: what there is besides rigid-body motion; each drone is alone in its world.
+        air: velocity of the air at each tick [m/s], world frame (`sim.wind` makes it); still air
+            if None.
 
     Raises:
         PhysicsError: the airframe lacks what the physics needs.
-        ValueError: if the missions are not stacked, or there is no step.
+        ValueError: if the missions are not stacked, there is no step, or no air for one.
     """
     if missions.speed.ndim != 1:
         raise ValueError(f"missions: expected one leading axis, got {missions.speed.ndim}")
     if steps < 1:
         raise ValueError(f"steps: expected 1 or more, got {steps}")
-    return _fly(pilot, steps, airframe, physics, missions)
+    if air is not None:
+        air = jnp.asarray(air, missions.start.position.dtype)
+        if air.shape != (expected := (missions.speed.shape[0], steps, 3)):
+            raise ValueError(f"air: expected {expected}, got {air.shape}")
+    return _fly(pilot, steps, airframe, physics, missions, air)
 
 
 def sight_schedule(sight_rate: float, steps: int) -> tuple[np.ndarray, np.ndarray]:
@@ -110,22 +117,27 @@ def sight_schedule(sight_rate: float, steps: int) -> tuple[np.ndarray, np.ndarra
 
 @partial(jax.jit, static_argnums=(0, 1, 2, 3))
 def _fly(
-    pilot: Pilot, steps: int, airframe: Airframe, physics: Physics, missions: Mission
+    pilot: Pilot,
+    steps: int,
+    airframe: Airframe,
+    physics: Physics,
+    missions: Mission,
+    air: Array | None,
 ) -> BatchResult:
     looks, waits = sight_schedule(pilot.sight_rate, steps)
     ticks = (jnp.arange(steps), jnp.asarray(looks), jnp.asarray(waits, missions.speed.dtype))
 
-    def one(mission: Mission) -> BatchResult:
+    def one(mission: Mission, blows: Array | None) -> BatchResult:
         seen = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), mission.scene)
 
-        def tick(run: _Run, now: tuple[Array, Array, Array]) -> tuple[_Run, None]:
+        def tick(run: _Run, now: tuple[Array, Array, Array, Array | None]) -> tuple[_Run, None]:
             run = _think(pilot, seen, run, now[1], now[2])
-            return _act(pilot, airframe, physics, mission, run, now[0]), None
+            return _act(pilot, airframe, physics, mission, run, now[0], now[3]), None
 
         begin = _begin(pilot, airframe, physics, mission, seen)
-        return jax.lax.scan(tick, begin, ticks)[0].result
+        return jax.lax.scan(tick, begin, (*ticks, blows))[0].result
 
-    return jax.vmap(one)(missions)
+    return jax.vmap(one)(missions, air)
 
 
 def _begin(
@@ -168,14 +180,21 @@ def _think(pilot: Pilot, seen: Scene, run: _Run, looks: Bool[Array, ""], wait: A
 
 
 def _act(
-    pilot: Pilot, airframe: Airframe, physics: Physics, mission: Mission, run: _Run, tick: Array
+    pilot: Pilot,
+    airframe: Airframe,
+    physics: Physics,
+    mission: Mission,
+    run: _Run,
+    tick: Array,
+    air: Float[Array, " 3"] | None,
 ) -> _Run:
     """One physics step, and its judgement."""
     before, dtype = run.twin, run.result.time_s.dtype
     memory, forces, _ = pilot.act(run.memory, run.wish, before.body)
     in_range = jnp.all((forces >= 0) & (forces <= airframe.max_force))
     admitted = jnp.clip(jnp.where(jnp.isfinite(forces), forces, 0), 0, airframe.max_force)
-    after = step(airframe, before, admitted.astype(dtype), physics=physics)
+    push = None if air is None else wind_force(airframe, before.body.velocity, air)
+    after = step(airframe, before, admitted.astype(dtype), force_world=push, physics=physics)
     clearance = signed_distance(mission.scene, after.body.position) - airframe.collision_radius
     leg, outcome = _outcome(mission, run.leg, after.body.position, clearance < 0, tick)
     moved = safe_norm(after.body.position - before.body.position)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +14,8 @@ import numpy as np
 from jax import Array
 
 from sim.scene import Scene
-from sim.sensors import Disturbance, RayPattern, Sight, look
+from sim.sensors import Disturbance, RayFan, Sight, begin_blemish, blemish, look, range_errors
+from sim.sensors.errors import Models
 from sim.state import State
 from sim.twin import PHYSICS_HZ
 
@@ -22,7 +25,7 @@ class Eyes:
 
     def __init__(
         self,
-        pattern: RayPattern,
+        pattern: RayFan,
         sight_rate: float,
         scene: Scene,
         disturbance: Disturbance,
@@ -34,7 +37,7 @@ class Eyes:
             pattern: rays to cast.
             sight_rate: sights a second [Hz].
             scene: what there is to see; rays are cast in float32.
-            disturbance: noise, losses, jitter and delay.
+            disturbance: noise, losses, lasting errors of the rays, jitter and delay.
             seed: of their draws.
 
         Raises:
@@ -42,15 +45,23 @@ class Eyes:
         """
         if not (math.isfinite(sight_rate) and sight_rate > 0):
             raise ValueError(f"sight_rate: expected a positive finite number, got {sight_rate}")
-        self._pattern, self._noise = pattern, disturbance
+        self._pattern, self._delay, self._jitter = pattern, disturbance.delay, disturbance.jitter
+        # No more than `look` uses: what else there is must not have it compiled again.
+        self._noise = Disturbance(range_noise=disturbance.range_noise, drop=disturbance.drop)
         self._scene = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), scene)
         self._period = 1 / sight_rate
         self._draws = np.random.default_rng([0xE7E, seed])
+        self._models = range_errors(disturbance, pattern)
+        self._key = np.array([0xB1A5, seed & 0xFFFFFFFF], np.uint32)
+        self._blemishes: Any = None
+        self._seen = 0.0
         self._due = 0.0
         self._taken = -self._period
         self._on_the_way: deque[tuple[float, float, Sight]] = deque()
 
-    def look(self, state: State, now: float) -> tuple[Sight, float] | None:
+    def look(
+        self, state: State, now: float, believed: State | None = None
+    ) -> tuple[Sight, float] | None:
         """The sight that arrives at this tick, if one does, and the time since the last one.
 
         Both times are those at which the sights were taken. To be asked at every tick.
@@ -58,10 +69,13 @@ class Eyes:
         Args:
             state: of the drone now.
             now: simulation time [s].
+            believed: the drone's estimate of it; the state itself if None.
         """
         if now >= self._due - 1e-9:
-            self._on_the_way.append((now + self._noise.delay, now, self.see(state, now)))
-            wait = self._period + self._noise.jitter * self._draws.standard_normal()
+            sight = self.see(state, now)
+            sight = sight if believed is None else replace(sight, state=believed.as_jax())
+            self._on_the_way.append((now + self._delay, now, sight))
+            wait = self._period + self._jitter * self._draws.standard_normal()
             self._due = max(self._due + wait, now + 1 / PHYSICS_HZ)
         first = self._on_the_way and (now == 0 or now >= self._on_the_way[0][0] - 1e-9)
         if not first:
@@ -74,9 +88,40 @@ class Eyes:
     def see(self, state: State, now: float) -> Sight:
         """Cast the rays now, and have them ready."""
         key = np.array([self._draws.integers(1 << 32), round(now * PHYSICS_HZ)], np.uint32)
-        return jax.block_until_ready(_look(self._pattern, self._noise, self._scene, state, key))
+        sight = jax.block_until_ready(_look(self._pattern, self._noise, self._scene, state, key))
+        return self._spoilt(sight, now) if self._models else sight
+
+    def _spoilt(self, sight: Sight, now: float) -> Sight:
+        """The sight with the errors that last from sight to sight."""
+        if self._blemishes is None:
+            self._blemishes = _begin(self._models, self._key, sight)
+        wait, self._seen = now - self._seen, now
+        tick, reach = round(now * PHYSICS_HZ), self._pattern.max_range
+        self._blemishes, sight = _blemish(
+            self._models, reach, self._blemishes, self._key, tick, sight, wait
+        )
+        return jax.block_until_ready(sight)
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _look(pattern: RayPattern, noise: Disturbance, scene: Scene, state: State, key: Array) -> Sight:
+def _look(pattern: RayFan, noise: Disturbance, scene: Scene, state: State, key: Array) -> Sight:
     return look(pattern, scene, state, noise, key)
+
+
+@partial(jax.jit, static_argnums=0)
+def _begin(models: Models, key: Array, sight: Sight) -> Any:  # noqa: ANN401 - the models' own
+    return begin_blemish(models, jax.random.fold_in(key, 0), sight)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _blemish(
+    models: Models,
+    max_range: float,
+    memory: Any,  # noqa: ANN401
+    key: Array,
+    tick: int | Array,
+    sight: Sight,
+    wait: float | Array,
+) -> tuple[Any, Sight]:
+    own = jax.random.fold_in(key, tick + 1)
+    return blemish(models, memory, own, sight, max_range, wait)

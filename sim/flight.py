@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import jax
@@ -14,6 +14,8 @@ from jax import Array
 from jaxtyping import Float
 
 from sim.airframe import CF2X, Airframe
+from sim.belief import Belief
+from sim.conditions import Conditions, start_in
 from sim.engine import Engine, TwinEngine
 from sim.eyes import Eyes
 from sim.mission import Mission, mission_of
@@ -21,7 +23,7 @@ from sim.physics import PLAIN, Physics
 from sim.record import Flight
 from sim.referee import Referee
 from sim.scene import Counts
-from sim.sensors import CALM, Disturbance, RayPattern, Sight
+from sim.sensors import CALM, Disturbance, RayFan, Sight
 from sim.shapes import Box, Cylinder, Sphere
 from sim.state import AnyArray, State
 from sim.twin import PHYSICS_HZ
@@ -41,13 +43,16 @@ class Pilot(Protocol):
 
     Attributes:
         name: for the record.
-        rays: the rays that it wants to be cast.
         sight_rate: sights a second [Hz].
     """
 
     name: str
-    rays: RayPattern
     sight_rate: float
+
+    @property
+    def rays(self) -> RayFan:
+        """The rays that it wants to be cast: any fan."""
+        ...
 
     def reset(self, mission: Mission) -> Any:  # noqa: ANN401 - the pilot's own memory
         """The memory at the start of a mission."""
@@ -65,27 +70,6 @@ class Pilot(Protocol):
     ) -> tuple[Any, Float[AnyArray, " 4"], Mapping[str, Any]]:
         """At every physics tick: answer memory, rotor forces [N] and arrays to record."""
         ...
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """What a flight draws from its seed and its disturbance.
-
-    Attributes:
-        wind: velocity of the air [m/s], world frame.
-        mass_scale: true mass and inertia over the airframe's.
-    """
-
-    wind: tuple[float, float, float]
-    mass_scale: float
-
-    @classmethod
-    def draw(cls, disturbance: Disturbance, seed: int) -> Conditions:
-        """Direction of the wind and sign of the mass error."""
-        draws = np.random.default_rng([0x51D, seed])
-        angle, sign = draws.uniform(0, 2 * np.pi), draws.choice([-1.0, 1.0])
-        wind = disturbance.wind * np.array([np.cos(angle), np.sin(angle), 0.0])
-        return cls(tuple(wind.tolist()), 1.0 + float(sign) * disturbance.mass_error)
 
 
 @dataclass
@@ -141,8 +125,9 @@ def fly(
     """
     mission = mission_of(world, jax.dtypes.canonicalize_dtype(np.float64), pad_of(world))
     conditions = Conditions.draw(disturbance, seed or 0)
+    air = conditions.air(disturbance, seed or 0, world)
     with _engine(engine, airframe, world, conditions, gui, physics) as body:
-        log, outcome = _loop(mission, pilot, body, disturbance, seed or 0, progress)
+        log, outcome = _loop(mission, pilot, body, disturbance, seed or 0, air, progress)
         violations = body.door.limit_violations
     return Flight(
         world=world,
@@ -184,6 +169,7 @@ def _engine(
 ) -> Engine:
     """The engine called `name`; PyBullet is only imported for its own."""
     scale, wind = conditions.mass_scale, conditions.wind
+    airframe = conditions.airframe(airframe)
     if name == "twin":
         pad = pad_of(world)
         return TwinEngine(airframe, world, mass_scale=scale, wind=wind, pad=pad, physics=physics)
@@ -200,11 +186,16 @@ def _loop(
     engine: Engine,
     disturbance: Disturbance,
     seed: int,
+    air: Float[np.ndarray, "ticks 3"] | None,
     progress: Progress | None,
 ) -> tuple[_Log, str]:
     """Tick until the flight ends."""
     log, eyes = _Log(), Eyes(pilot.rays, pilot.sight_rate, mission.scene, disturbance, seed)
-    state = engine.reset()
+    start = start_in(disturbance, seed, engine.world, engine.airframe)
+    if start is not None:
+        mission = replace(mission, start=start.as_jax(mission.start.position.dtype))
+    state = engine.reset(start)
+    belief = Belief(disturbance, seed, state)
     memory = pilot.reset(mission)
     _warm_up(pilot, memory, eyes.see(state, 0.0))
     eyes = Eyes(pilot.rays, pilot.sight_rate, mission.scene, disturbance, seed)
@@ -215,7 +206,8 @@ def _loop(
             progress(tick / PHYSICS_HZ, state)
             told = time.perf_counter()
         now = tick / PHYSICS_HZ
-        if (seen := eyes.look(state, now)) is not None:
+        believed = belief.of(state, tick)
+        if (seen := eyes.look(state, now, None if belief.exact else believed)) is not None:
             sight, dt = seen
             began = time.perf_counter()
             memory, wish = jax.block_until_ready(pilot.think(memory, sight, dt))
@@ -223,10 +215,12 @@ def _loop(
             log.think_times.append(now)
             log.sights.append(sight)
         began = time.perf_counter()
-        memory, forces, record = pilot.act(memory, wish, state)
+        memory, forces, record = pilot.act(memory, wish, believed)
         forces = np.asarray(forces)
         log.act_seconds.append(time.perf_counter() - began)
-        state, contact = engine.step(forces)
+        if air is not None:
+            record = {"wind": air[tick]} | dict(record)
+        state, contact = engine.step(forces, None if air is None else tuple(air[tick].tolist()))
         tick += 1
         log.times.append(tick / PHYSICS_HZ)
         log.states.append(state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 
@@ -9,7 +10,7 @@ import flying
 import pytest
 
 from lnn_nav.commands import evaluate as command
-from sim import generate, save_world
+from sim import Disturbance, generate, save_world
 
 FIGURES = {
     "missions",
@@ -44,7 +45,7 @@ def run(*arguments: object) -> int:
 
 def test_the_figures_are_those_that_are_promised(quick, tmp_path, capfd):
     options = ("--worlds", "forest,walls", "--missions", 3, "--first-seed", 1_000_010)
-    more = ("--speed", 2.0, "--wind", 0.3, "--jitter", 0.002, "--processes", 2)
+    more = ("--speed", 2.0, "--wind", 0.3, "--jitter", 0.002, "--gust", 2.0, "--processes", 2)
     path = tmp_path / "new" / "e.json"
     assert run("--pilot", "straight-line", *options, *more, "--json", path) == 0
     sums = json.loads(path.read_text())
@@ -103,6 +104,11 @@ def test_failures_are_in_the_figures_and_in_the_exit_code(quick, monkeypatch, tm
         (["--drop", "1.5"], r"--drop: expected a fraction below 1"),
         (["--jitter", "-1"], r"--jitter: expected a finite"),
         (["--delay", "nan"], r"--delay: expected a finite"),
+        (["--gust", "-1"], r"--gust: expected a finite number >= 0, got -1"),
+        (["--inertia-error", "1"], r"--inertia-error: expected a fraction below 1"),
+        (["--blind", "7"], r"--blind: expected at most 6.2832 rad, got 7"),
+        (["--start-tilt", "4"], r"--start-tilt: expected at most 3.1416 rad"),
+        (["--position-noise", "inf"], r"--position-noise: expected a finite"),
         (["--json", "."], r"--json: expected a file"),
         (["--json", "BAD/e.json"], r"--json: "),
     ],
@@ -148,3 +154,9 @@ def test_shards_and_a_logbook_make_one_campaign(quick, tmp_path, capfd):
         assert run(*options, "--shard", shard) == 2
         assert "--shard: expected" in capfd.readouterr().err
     assert run(*options, "--deadline", 0) == 2
+
+
+def test_every_disturbance_has_an_option_of_its_name():
+    options = {field.name: field for field in dataclasses.fields(command.Evaluate)}
+    for field in dataclasses.fields(Disturbance):
+        assert options[field.name].default == field.default == 0.0

@@ -11,10 +11,11 @@ import pytest
 
 from sim import PHYSICS_HZ, mission_of, stack_missions, verdict
 from sim.batch import ENDINGS, fly_batch, sight_schedule
+from sim.conditions import Conditions
 from sim.eyes import Eyes
 from sim.flight import fly
 from sim.scene import scene_of
-from sim.sensors import CALM
+from sim.sensors import CALM, Disturbance
 from sim.state import at_rest
 from sim.world import Cylinder, World
 
@@ -106,6 +107,18 @@ def test_forces_out_of_range_are_counted_and_limited():
     assert wild.limit_violations.tolist() == [24]
     for leaf in vars(wild.final).values():
         assert np.isfinite(leaf).all()
+
+
+def test_the_air_of_a_batch_is_that_of_each_flight():
+    world, rough = flying.open_world(time_limit=0.5), Disturbance(wind=1.0, gust=8.0)
+    air = [Conditions.draw(rough, seed).air(rough, seed, world)[:120] for seed in (1, 2)]
+    blown = fly_batch(missions_of([world] * 2), flying.Steady(), 120, air=np.stack(air))
+    for row, seed in enumerate((1, 2)):
+        flight = fly(world, flying.Plain(), "twin", disturbance=rough, seed=seed)
+        np.testing.assert_allclose(blown.final.position[row], flight.position[119], atol=1e-6)
+    assert np.ptp(np.asarray(blown.final.position), axis=0).max() > 1e-3
+    with pytest.raises(ValueError, match=r"air: expected \(2, 120, 3\), got \(2, 119, 3\)"):
+        fly_batch(missions_of([world] * 2), flying.Steady(), 120, air=np.stack(air)[:, 1:])
 
 
 @pytest.mark.parametrize("rate", [24.0, 48.0, 50.0, 7.0, 240.0, 1000.0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from collections.abc import Sequence
@@ -83,6 +84,36 @@ class Evaluate:
     """Standard deviation of the time between two sights [s]."""
     delay: float = 0.0
     """Age of a sight when the pilot gets it [s]."""
+    gust: float = 0.0
+    """Dryden gusts, as strong as with a wind of this speed at 6 m [m/s]."""
+    sway: float = 0.0
+    """Standard deviation of a wind that is a moving average of white noise [m/s]."""
+    inertia_error: float = 0.0
+    """The true inertia is off by this fraction more, its sign drawn from the seed."""
+    start_offset: float = 0.0
+    """The start is off by up to this distance, where that is clear [m]."""
+    start_speed: float = 0.0
+    """The start is at up to this speed [m/s]."""
+    start_tilt: float = 0.0
+    """The start is turned by up to this angle [rad]."""
+    range_bias: float = 0.0
+    """Standard deviation of a constant error of each ray [m]."""
+    range_walk: float = 0.0
+    """Growth of each ray's error that walks at random [m/sqrt(s)]."""
+    range_step: float = 0.0
+    """Ranges come in whole multiples of this [m]."""
+    blind: float = 0.0
+    """Width of a sector of azimuth without any returns [rad]."""
+    position_noise: float = 0.0
+    """Standard deviation of each axis of the estimated position [m]."""
+    position_bias: float = 0.0
+    """Standard deviation of a constant error of each axis of it [m]."""
+    velocity_noise: float = 0.0
+    """Standard deviation of each axis of the estimated velocity [m/s]."""
+    attitude_noise: float = 0.0
+    """Standard deviation of the estimated attitude about each axis [rad]."""
+    spin_noise: float = 0.0
+    """Standard deviation of each axis of the estimated angular velocity [rad/s]."""
     json: Path | None = None
     """File for the figures."""
 
@@ -154,7 +185,7 @@ def _prepared(options: Evaluate) -> tuple[list[MissionName], Terms]:
     from sim.campaign import Terms
     from sim.sensors import Disturbance
 
-    names = ("wind", "mass_error", "range_noise", "drop", "jitter", "delay")
+    names = [field.name for field in dataclasses.fields(Disturbance)]
     with fields():
         disturbance = Disturbance(**{name: getattr(options, name) for name in names})
     missions, world = _missions(options)

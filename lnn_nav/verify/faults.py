@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from sim.flight import Pilot
 from sim.mission import Mission
-from sim.sensors import RayPattern, Sight
+from sim.sensors import RayFan, Sight
 from sim.state import AnyArray, State
 
 
@@ -68,7 +68,7 @@ class Faulty:
         """Plant the fault."""
         self.pilot, self.fault = pilot, fault
         self.name = f"{pilot.name}, {fault.name}"
-        self.rays: RayPattern = pilot.rays
+        self.rays: RayFan = pilot.rays
         self.sight_rate: float = pilot.sight_rate
 
     def reset(self, mission: Mission) -> _Memory:
