@@ -56,7 +56,9 @@ class Actions:
         ends = (self.low, self.high)
         if config.normalised:
             ends = (-np.ones(4), np.ones(4))
-        self.space = spaces.Box(*(end.astype(np.float32) for end in ends), dtype=np.float32)
+        self.space = spaces.Box(
+            ends[0].astype(np.float32), ends[1].astype(np.float32), dtype=np.float32
+        )
         # float32 bounds, compared in float64: what the space holds is never out of range.
         self._least, self._most = (
             np.asarray(end, np.float64) for end in (self.space.low, self.space.high)

@@ -103,6 +103,11 @@ class EnvConfig:
         seeds = DEVELOPMENT_SEEDS if held_out else TRAINING_SEEDS
         return seeds.start, seeds.stop
 
+    def compiled(self) -> EnvConfig:
+        """The same, but for what a compiled step does not depend on: others may share it."""
+        kept = ("engine", "action", "rays", "control_hz", "disturbance", "airframe", "limits")
+        return EnvConfig(**{name: getattr(self, name) for name in kept})
+
     def world_seed(self, seed: int) -> int:
         """The world's seed of an environment's seed: `first + seed % (number of seeds)`."""
         first, end = self.span

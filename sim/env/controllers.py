@@ -12,6 +12,7 @@ points, y to its left, z up.
 from __future__ import annotations
 
 from types import ModuleType
+from typing import TypeAlias
 
 from jaxtyping import Float
 
@@ -19,6 +20,9 @@ from sim.airframe import Airframe
 from sim.shapes.arrays import namespace
 from sim.state import AnyArray, State
 from sim.twin import DAMPING
+
+Number: TypeAlias = float | AnyArray
+"""One number, in numpy or in jax."""
 
 VELOCITY_GAIN = 3.0
 """Velocity error to acceleration [1/s]."""
@@ -115,7 +119,7 @@ def forces_of_velocity(
     return forces_of_acceleration(airframe, state, xp.stack([*pulls, yaw_rate]))
 
 
-def _heading(xp: ModuleType, state: State) -> tuple[AnyArray, AnyArray]:
+def _heading(xp: ModuleType, state: State) -> tuple[Number, Number]:
     """Cosine and sine of the yaw: the direction of the nose's shadow; north where it has none."""
     x, y, z, w = state.quaternion
     ahead, left = 1 - 2 * (y * y + z * z), 2 * (w * z + x * y)
@@ -125,6 +129,6 @@ def _heading(xp: ModuleType, state: State) -> tuple[AnyArray, AnyArray]:
     return xp.where(upright, ahead / length, 1.0), xp.where(upright, left / length, 0.0)
 
 
-def _least(xp: ModuleType, parts: list[AnyArray]) -> AnyArray:
+def _least(xp: ModuleType, parts: list[Number]) -> Number:
     a, b, c, d = parts
     return xp.minimum(xp.minimum(a, b), xp.minimum(c, d))

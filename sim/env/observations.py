@@ -2,12 +2,13 @@
 
 | part | entries |
 |---|---|
+| `ranges` | distance along each ray [m], its pattern's range where nothing is, -1 where lost |
 | `state` | velocity in body axes [m/s], up in body axes, body rates [rad/s], height [m]: 10 |
 | `target` | the next point to reach, from the drone, in body axes [m]: 3 |
-| `ranges` | distance along each ray [m], its pattern's range where nothing is, -1 where lost |
 
-float32. Nothing tells where in the world the drone is, so what is learned in one place holds in
-another (`info["position"]` tells). What lies beyond a bound of the space is clipped to it.
+float32; flat: one after the other, in this order (that of `gymnasium.spaces.flatten`). Nothing
+tells where in the world the drone is, so what is learned in one place holds in another
+(`info["position"]` tells). What lies beyond a bound of the space is clipped to it.
 """
 
 from __future__ import annotations
@@ -39,11 +40,12 @@ class Observations:
 
     def __init__(self, config: EnvConfig) -> None:
         """Know the space of `config`."""
-        self._reach, self._flat = config.rays.max_range, config.observation == "flat"
+        self._flat = config.observation == "flat"
+        # In the order in which gymnasium flattens them.
         high = {
+            "ranges": [config.rays.max_range] * config.rays.count,
             "state": [MOST_SPEED] * 3 + [1.0] * 3 + [MOST_RATE] * 3 + [MOST_HEIGHT],
             "target": [MOST_WAY] * 3,
-            "ranges": [self._reach] * config.rays.count,
         }
         self._high = {name: np.array(most, np.float32) for name, most in high.items()}
         self._low = {name: -most for name, most in self._high.items()}
@@ -75,7 +77,7 @@ class Observations:
         """
         seen = np.nan_to_num(np.asarray(seen, np.float64), nan=0.0, posinf=0.0, neginf=0.0)
         ranges = np.where(np.asarray(valid), np.asarray(ranges), LOST)
-        parts = {"state": seen[..., :10], "target": seen[..., 10:], "ranges": ranges}
+        parts = {"ranges": ranges, "state": seen[..., :10], "target": seen[..., 10:]}
         packed = {
             name: np.clip(part, self._low[name], self._high[name]).astype(np.float32)
             for name, part in parts.items()

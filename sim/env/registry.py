@@ -19,8 +19,10 @@ ENV_IDS = tuple(env_id(family) for family in FAMILIES)
 
 
 def register_all() -> None:
-    """Tell gymnasium of every family; again is fine."""
+    """Tell gymnasium of every family that it does not know yet."""
     for family in FAMILIES:
+        if env_id(family) in gymnasium.registry:
+            continue
         gymnasium.register(
             id=env_id(family),
             entry_point="sim.env.single:DroneEnv",

@@ -20,6 +20,7 @@ from sim.env.tasks import CRASHES, way_to_go
 from sim.env.worlds import Setting
 from sim.scene import signed_distance
 from sim.sensors import look
+from sim.state import AnyArray
 from sim.twin import PHYSICS_HZ, TwinState
 
 _CRASHES = tuple(ENDINGS.index(name) for name in CRASHES)
@@ -57,10 +58,10 @@ class View:
         to_go: the way to the target [m], `[n]`.
     """
 
-    seen: Float[Array, "n 13"]
+    seen: Float[AnyArray, "n 13"]
     ranges: Float[Array, "n rays"]
     valid: Bool[Array, "n rays"]
-    to_go: Float[Array, " n"]
+    to_go: Float[AnyArray, " n"]
 
 
 def begin(settings: Setting) -> Flights:
@@ -76,36 +77,41 @@ def advance(
     config: EnvConfig,
     settings: Setting,
     flights: Flights,
-    commands: Float[Array, "n 4"],
-    resets: Bool[Array, " n"],
-    words: UInt32[Array, " n"],
+    commands: Float[AnyArray, "n 4"],
+    moves: Bool[AnyArray, " n"],
+    resets: Bool[AnyArray, " n"],
+    words: UInt32[AnyArray, " n"],
 ) -> tuple[Flights, View]:
-    """One control step of each flight, or (where `resets`) back to the start; and a look there.
+    """One control step of each flight that moves, and a look from where it then is.
 
     Args:
-        config: of the environments.
+        config: of the environments, `EnvConfig.compiled`.
         settings: of the flights.
         flights: before the step.
         commands: SI units, inside their limits.
+        moves: which flights are flown on.
         resets: which flights start again instead.
         words: random bits for the rays of each flight.
     """
-    return jax.vmap(partial(_one, config))(settings, flights, commands, resets, words)
+    one = jax.vmap(partial(_one, config))
+    return one(settings, flights, commands, moves, resets, words)
 
 
 def _one(
     config: EnvConfig,
     setting: Setting,
     flight: Flights,
-    command: Float[Array, " 4"],
-    reset: Bool[Array, ""],
-    word: UInt32[Array, ""],
+    command: Float[AnyArray, " 4"],
+    moves: Bool[AnyArray, ""],
+    reset: Bool[AnyArray, ""],
+    word: UInt32[AnyArray, ""],
 ) -> tuple[Flights, View]:
     tick = partial(_tick, config, setting, jnp.asarray(command, setting.wind.dtype))
     flown, _ = jax.lax.scan(lambda flight, _: (tick(flight), None), flight, length=config.ticks)
     none = jnp.zeros((), jnp.int32)
     fresh = Flights(twin.start(setting.mission.start), none, none, none, jnp.zeros((), bool))
-    after = jax.tree.map(lambda new, old: jnp.where(reset, new, old), fresh, flown)
+    kept = jax.tree.map(lambda new, old: jnp.where(moves, new, old), flown, flight)
+    after = jax.tree.map(lambda new, old: jnp.where(reset, new, old), fresh, kept)
     return after, _view(config, setting, after, word)
 
 
@@ -132,15 +138,15 @@ def _tick(
     return jax.tree.map(lambda now, then: jnp.where(over, then, now), new, flight)
 
 
-def _view(config: EnvConfig, setting: Setting, flight: Flights, word: UInt32[Array, ""]) -> View:
+def _view(config: EnvConfig, setting: Setting, flight: Flights, word: UInt32[AnyArray, ""]) -> View:
     """What one agent sees; the rays are cast in float32, as those of `sim.eyes`."""
     body, target = flight.twin.body, setting.way.targets[flight.leg]
     scene = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), setting.mission.scene)
-    key = jnp.stack([word, flight.tick.astype(jnp.uint32)])
+    key = jnp.stack([jnp.asarray(word), flight.tick.astype(jnp.uint32)])
     sight = look(config.rays, scene, body, config.disturbance, key)
     return View(
         seen=see(body, target),
         ranges=sight.ranges,
         valid=sight.valid,
-        to_go=way_to_go(setting.way, flight.leg, body.position),
+        to_go=jnp.asarray(way_to_go(setting.way, flight.leg, body.position)),
     )

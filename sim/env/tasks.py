@@ -53,6 +53,6 @@ def way_of(mission: Mission) -> Way:
 
 def way_to_go(
     way: Way, leg: int | Int[AnyArray, ""], position: Float[AnyArray, " 3"]
-) -> Float[AnyArray, ""]:
+) -> float | Float[AnyArray, ""]:
     """From `position` over every point still to be reached to the target [m]."""
     return safe_norm(way.targets[leg] - position) + way.rest[leg]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -18,7 +19,7 @@ from sim.env.config import EnvConfig, config_of
 from sim.env.errors import EnvError
 from sim.env.observations import Observation, Observations
 from sim.env.reward import reward_of
-from sim.env.rollout import Flights, View, advance, begin
+from sim.env.rollout import Flights, advance, begin
 from sim.env.tasks import CRASHES, TRUNCATED
 from sim.env.worlds import Worlds
 from sim.sensors import CALM
@@ -63,6 +64,7 @@ class TwinVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
         self.config = config_of(**{"engine": "twin", **options})
         _require_batchable(self.config)
         self.num_envs, self.render_mode = num_envs, None
+        self._compiled = self.config.compiled()
         self._actions, self._observations = Actions(self.config), Observations(self.config)
         self.single_action_space = self._actions.space
         self.single_observation_space = self._observations.space
@@ -93,8 +95,9 @@ class TwinVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
         for row in np.flatnonzero(chosen):
             if seeds[row] is not None:
                 self._draws[row], _ = seeding.np_random(seeds[row])
-        view = self._advance(np.zeros((self.num_envs, 4)), chosen, seeds)
-        return self._pack(view), self._info(np.zeros(self.num_envs, int))
+        nothing = np.zeros((self.num_envs, 4))
+        self._advance(nothing, np.zeros(self.num_envs, bool), chosen, seeds)
+        return self._observed(), self._info(np.zeros(self.num_envs, int))
 
     def step(
         self, actions: object
@@ -111,7 +114,7 @@ class TwinVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
         resets = self._outcome > 0
         faults = np.where(resets, 0, faults)
         before, began = self._to_go, self._ticks
-        view = self._advance(commands, resets, [None] * self.num_envs)
+        self._advance(commands, ~resets, resets, [None] * self.num_envs)
         self._violations += faults > 0
         rewards = reward_of(
             self.config.reward,
@@ -122,16 +125,20 @@ class TwinVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
         )
         late = self._outcome == ENDINGS.index(TRUNCATED)
         over = (self._outcome > 0) & ~late
-        return self._pack(view), np.where(resets, 0.0, rewards), over, late, self._info(faults)
+        return self._observed(), np.where(resets, 0.0, rewards), over, late, self._info(faults)
 
     def close_extras(self, **kwargs: Any) -> None:  # noqa: ANN401 - gymnasium's own
         """Forget worlds and flights."""
         self._flights, self._worlds = None, Worlds(self.config, self.num_envs)
 
     def _advance(
-        self, commands: Float[np.ndarray, "n 4"], resets: Bool[np.ndarray, " n"], seeds: list
-    ) -> View:
-        """Fly one control step, or start again where `resets`."""
+        self,
+        commands: Float[np.ndarray, "n 4"],
+        moves: Bool[np.ndarray, " n"],
+        resets: Bool[np.ndarray, " n"],
+        seeds: list,
+    ) -> None:
+        """Fly one control step where `moves`, start again where `resets`, and look there."""
         rows = np.flatnonzero(resets).tolist()
         self._worlds.put({row: self._next_world(row, seeds[row]) for row in rows})
         settings = self._worlds.stack
@@ -142,12 +149,18 @@ class TwinVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
         for row in rows:
             self._violations[row] = 0
             self._eyes[row] = np.random.default_rng([0xE7E, self._worlds.seeds[row]])
-        words = np.array([_word(eyes) for eyes in self._eyes], np.uint32)
-        self._flights, view = advance(self.config, settings, self._flights, commands, resets, words)
+        looks = moves | resets
+        both = zip(self._eyes, looks, strict=True)
+        words = np.array([_word(eyes) if look else 0 for eyes, look in both], np.uint32)
+        self._flights, view = advance(
+            self._compiled, settings, self._flights, commands, moves, resets, words
+        )
         view = jax.tree.map(np.asarray, view)
+        if not looks.all():
+            view = jax.tree.map(partial(_rows_where, looks), view, self._view)
+        self._view = view
         self._to_go, self._ticks = view.to_go.astype(np.float64), np.array(self._flights.tick)
         self._outcome = np.array(self._flights.outcome)
-        return view
 
     def _next_world(self, row: int, seed: int | None) -> int:
         drawn = int(self._draws[row].integers(1 << 31)) if seed is None else seed
@@ -171,8 +184,8 @@ class TwinVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
             raise EnvError("options.reset_mask: expected all of them the first time")
         return mask
 
-    def _pack(self, view: View) -> Observation:
-        return self._observations.pack(view.seen, view.ranges, view.valid)
+    def _observed(self) -> Observation:
+        return self._observations.pack(self._view.seen, self._view.ranges, self._view.valid)
 
     def _info(self, faults: np.ndarray) -> dict[str, Any]:
         """The `info` of each environment, an array a name; see `DroneEnv`."""
@@ -190,6 +203,11 @@ class TwinVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
         }
         known = {f"_{name}": np.ones(self.num_envs, bool) for name in info}
         return info | known
+
+
+def _rows_where(chosen: Bool[np.ndarray, " n"], one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The chosen rows of one array, and those of another."""
+    return np.where(chosen.reshape(-1, *[1] * (one.ndim - 1)), one, other)
 
 
 def _word(eyes: np.random.Generator) -> int:

@@ -15,10 +15,12 @@ from jax import Array
 from jaxtyping import Float
 
 from sim.env.config import EnvConfig
+from sim.env.errors import EnvError
 from sim.env.tasks import Way, way_of
 from sim.flight import Conditions, pad_of
 from sim.mission import Mission, mission_of
 from sim.scene import Counts
+from sim.state import AnyArray
 
 KEPT = 1024
 """Worlds that are kept once they are made: a small span of seeds is generated once."""
@@ -38,16 +40,12 @@ class Setting:
 
     mission: Mission
     way: Way
-    wind: Float[Array, "*batch 3"]
-    mass_scale: Float[Array, "*batch"]
+    wind: Float[AnyArray, "*batch 3"]
+    mass_scale: Float[AnyArray, "*batch"]
 
 
 class Worlds:
-    """A stack of worlds.
-
-    Attributes:
-        stack: of them all; None before the first `put`.
-    """
+    """A stack of worlds."""
 
     def __init__(self, config: EnvConfig, count: int) -> None:
         """No worlds yet.
@@ -56,12 +54,23 @@ class Worlds:
             config: of the environments.
             count: of worlds in the stack.
         """
-        self.stack: Setting | None = None
+        self._stack: Setting | None = None
         self._config, self._seeds = config, [-1] * count
         self._room: Counts = (0, 0, 0)
         kept = max(KEPT, count)
         self._world = lru_cache(maxsize=kept)(config.world_of)
         self._setting = lru_cache(maxsize=kept)(self._new_setting)
+
+    @property
+    def stack(self) -> Setting:
+        """All worlds.
+
+        Raises:
+            EnvError: before the first `put`.
+        """
+        if self._stack is None:
+            raise EnvError("reset: expected before anything else, and after close")
+        return self._stack
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -82,16 +91,16 @@ class Worlds:
         pads = [pad_of(self._world(seed)) for seed in rows.values()]
         room = tuple(max(counts) for counts in zip(self._room, *pads, strict=True))
         fresh = [self._setting(seed, room) for seed in rows.values()]
-        points = max(one.way.rest.shape[-1] for one in fresh)
-        full = self.stack is None or room != self._room or points > self.stack.way.rest.shape[-1]
+        stack, points = self._stack, max(one.way.rest.shape[-1] for one in fresh)
+        fits = stack is not None and room == self._room and points <= stack.way.rest.shape[-1]
         self._room = room
         # Putting one row is cheaper than putting all, until there are many.
-        if full or 4 * len(rows) > len(self._seeds):
-            self.stack = _stacked([self._setting(seed, room) for seed in self._seeds])
-        else:
-            for row, one in zip(rows, fresh, strict=True):
-                points = self.stack.way.rest.shape[-1]
-                self.stack = _put(self.stack, row, _lengthened(one, points))
+        if stack is None or not fits or 4 * len(rows) > len(self._seeds):
+            self._stack = _stacked([self._setting(seed, room) for seed in self._seeds])
+            return
+        for row, one in zip(rows, fresh, strict=True):
+            stack = _put(stack, row, _lengthened(one, stack.way.rest.shape[-1]))
+        self._stack = stack
 
     def _new_setting(self, seed: int, room: Counts) -> Setting:
         """One world as numpy arrays, with room for so many obstacles."""
