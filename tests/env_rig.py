@@ -11,9 +11,10 @@ import gymnasium
 import numpy as np
 
 import sim.env
-from sim.sensors import RayPattern
+from sim.sensors import Disturbance, RayPattern
 
 FEW_RAYS = RayPattern(((0.0, 8),))
+LATE = Disturbance(delay=0.1)
 FOREST = "lnn_nav/Forest-v0"
 ACTIONS = ("forces", "rates", "velocity", "acceleration")
 

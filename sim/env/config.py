@@ -22,6 +22,9 @@ EngineKind: TypeAlias = Literal["pybullet", "twin"]
 ActionKind: TypeAlias = Literal["forces", "rates", "velocity", "acceleration"]
 ObservationKind: TypeAlias = Literal["dict", "flat"]
 
+SIMPLE = ("wind", "mass_error", "range_noise", "drop")
+"""What of a disturbance every kind of environment knows."""
+
 RAYS = RayPattern(((0.0, 16), (30.0, 8), (-30.0, 8)))
 """A level ring of 16 rays, and rings of 8 looking up and down by 30 degrees; 8 m far."""
 
@@ -107,6 +110,16 @@ class EnvConfig:
         """The same, but for what a compiled step does not depend on: others may share it."""
         kept = ("engine", "action", "rays", "control_hz", "disturbance", "airframe", "limits")
         return EnvConfig(**{name: getattr(self, name) for name in kept})
+
+    def require_simple_disturbance(self) -> None:
+        """Refuse what only single environments simulate.
+
+        Raises:
+            EnvError: naming the part of the disturbance.
+        """
+        for name, value in vars(self.disturbance).items():
+            if name not in SIMPLE and value != getattr(CALM, name):
+                raise EnvError(f"disturbance.{name}: expected none here, got {value!r}")
 
     def world_seed(self, seed: int) -> int:
         """The world's seed of an environment's seed: `first + seed % (number of seeds)`."""

@@ -23,7 +23,7 @@ from sim.env.config import EnvConfig
 from sim.shapes.arrays import namespace
 from sim.state import AnyArray, State, conjugate, rotate_inverse, up_of
 
-Observation: TypeAlias = dict[str, Float[np.ndarray, "*batch n"]] | Float[np.ndarray, "*batch n"]
+Observation: TypeAlias = dict[str, Float[np.ndarray, "..."]] | Float[np.ndarray, "..."]
 
 MOST_SPEED, MOST_RATE, MOST_HEIGHT, MOST_WAY = 20.0, 40.0, 50.0, 300.0
 """Bounds of velocities [m/s], body rates [rad/s], height [m] and of the way to the target [m]."""

@@ -22,11 +22,7 @@ from sim.env.reward import reward_of
 from sim.env.rollout import Flights, advance, begin
 from sim.env.tasks import CRASHES, TRUNCATED
 from sim.env.worlds import Worlds
-from sim.sensors import CALM
 from sim.twin import PHYSICS_HZ
-
-FELT = ("wind", "mass_error", "range_noise", "drop")
-"""What of a disturbance a batch knows."""
 
 
 class TwinVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
@@ -238,6 +234,4 @@ def _require_batchable(config: EnvConfig) -> None:
             f"engine: expected 'twin' for a batch, got {config.engine!r} "
             "(vectorization_mode='sync' or 'async' takes either)"
         )
-    for name, value in vars(config.disturbance).items():
-        if name not in FELT and value != getattr(CALM, name):
-            raise EnvError(f"disturbance.{name}: expected none in a batch, got {value!r}")
+    config.require_simple_disturbance()

@@ -1,0 +1,34 @@
+"""What needs a library that only some users have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sim.env.multi import SwarmEnv
+
+
+class MissingExtra(ImportError):
+    """A library of an extra is not installed."""
+
+
+def parallel_env(drones: int = 4, **options: Any) -> SwarmEnv:  # noqa: ANN401 - checked one by one
+    """Many drones in one world, as a PettingZoo `ParallelEnv`; see `sim.env.multi`.
+
+    Args:
+        drones: 1 to 24.
+        options: the fields of `EnvConfig`.
+
+    Raises:
+        MissingExtra: PettingZoo is not there.
+        EnvError: naming the argument that is not right.
+    """
+    try:
+        import pettingzoo  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra(
+            f"pettingzoo: needs the extra [swarm] of this package ({error})"
+        ) from error
+    from sim.env.multi import SwarmEnv
+
+    return SwarmEnv(drones, **options)
