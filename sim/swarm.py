@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from sim.airframe import Airframe
 from sim.bullet import _load, build, connect, pybullet
 from sim.engine import Door, EngineError, EngineInputError, Wind, mass_scale_of, wind_of
-from sim.state import AnyArray, State, rotate
+from sim.state import State, rotate
 from sim.twin import DAMPING
 from sim.urdf import urdf_of
 from sim.world import World
@@ -68,7 +68,7 @@ class BulletSwarm:
         self.flying = np.zeros(count, bool)
         self._wind, scale = wind_of(wind), mass_scale_of(mass_scale)
         self._mass = scale * airframe.mass
-        self._rows = [tuple(float(value) for value in row) for row in airframe.mixer]
+        self._columns = airframe.mixer.T.tolist()
         self.client = connect()
         try:
             first = build(self.client, airframe, world, scale)
@@ -116,7 +116,7 @@ class BulletSwarm:
             raise EngineError(f"physics server: expected it to answer, got: {error}") from error
         return self._states()
 
-    def step(self, forces: Float[AnyArray, "count 4"]) -> tuple[State, Bool[np.ndarray, " count"]]:
+    def step(self, forces: Float[np.ndarray, "count 4"]) -> tuple[State, Bool[np.ndarray, " count"]]:
         """One tick, as those of `sim.engine.Engine`, under the rotor forces [N] of each drone.
 
         Args:
@@ -132,11 +132,11 @@ class BulletSwarm:
         """
         if len(forces) != self.count:
             raise EngineInputError(f"forces: expected {self.count} rows, got {len(forces)}")
-        present = np.flatnonzero(self.flying).tolist()
-        client = self.client
+        present, client = np.flatnonzero(self.flying).tolist(), self.client
+        rows = forces.tolist()
         try:
             for i in present:
-                force, torque = self._wrench(i, self.doors[i].admit(forces[i]))
+                force, torque = self._wrench(i, self.doors[i].admit(rows[i]))
                 body = self._bodies[i]
                 pybullet.applyExternalForce(
                     body, -1, force, self._positions[i], pybullet.WORLD_FRAME, client
@@ -195,9 +195,9 @@ class BulletSwarm:
         position, quaternion = pybullet.getBasePositionAndOrientation(body, client)
         velocity, spin = pybullet.getBaseVelocity(body, client)
         before = self._quaternions[drone]
+        (x, y, z, w), (a, b, c, d) = quaternion, before
         # PyBullet gives either of the two quaternions of an orientation: stay on the same one.
-        if sum(map(operator.mul, quaternion, before)) < 0:
-            x, y, z, w = quaternion
+        if x * a + y * b + z * c + w * d < 0:
             quaternion = (-x, -y, -z, -w)
         self._lagged[drone], self._quaternions[drone] = before, quaternion
         self._positions[drone], self._velocities[drone] = position, velocity
@@ -213,10 +213,14 @@ class BulletSwarm:
 
     def _wrench(self, drone: int, forces: list[float]) -> tuple[Vector, Vector]:
         """Force [N] and torque [N m] on a drone, world frame; see `BulletEngine`."""
-        thrust, torque_x, torque_y, torque_z = (
-            sum(map(operator.mul, row, forces)) for row in self._rows
-        )
-        ux, uy, uz = _turned(self._lagged[drone], (0.0, 0.0, 1.0))
+        # Spelled out: this runs at every tick of every drone.
+        a, b, c, d = forces
+        (_, xa, ya, za), (_, xb, yb, zb), (_, xc, yc, zc), (_, xd, yd, zd) = self._columns
+        thrust, torque_x = a + b + c + d, xa * a + xb * b + xc * c + xd * d
+        torque_y = ya * a + yb * b + yc * c + yd * d
+        torque_z = za * a + zb * b + zc * c + zd * d
+        x, y, z, w = self._lagged[drone]
+        ux, uy, uz = 2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)
         # The lever is the sum of f_i P_i = (-torque_y, torque_x, 0).
         lx, ly, lz = _turned(self._quaternions[drone], (-torque_y, torque_x, 0.0))
         torque = (
