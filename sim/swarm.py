@@ -116,7 +116,9 @@ class BulletSwarm:
             raise EngineError(f"physics server: expected it to answer, got: {error}") from error
         return self._states()
 
-    def step(self, forces: Float[np.ndarray, "count 4"]) -> tuple[State, Bool[np.ndarray, " count"]]:
+    def step(
+        self, forces: Float[np.ndarray, "count 4"]
+    ) -> tuple[State, Bool[np.ndarray, " count"]]:
         """One tick, as those of `sim.engine.Engine`, under the rotor forces [N] of each drone.
 
         Args:

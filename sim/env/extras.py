@@ -1,7 +1,9 @@
-"""What needs a library that only some users have."""
+"""What needs a library that only some users have: imported when asked for, or one sentence."""
 
 from __future__ import annotations
 
+import importlib
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,6 +12,20 @@ if TYPE_CHECKING:
 
 class MissingExtra(ImportError):
     """A library of an extra is not installed."""
+
+
+def optional(module: str, extra: str) -> ModuleType:
+    """Import a library of an extra.
+
+    Raises:
+        MissingExtra: it is not there.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingExtra(
+            f"{module.partition('.')[0]}: needs the extra [{extra}] of this package ({error})"
+        ) from error
 
 
 def parallel_env(drones: int = 4, **options: Any) -> SwarmEnv:  # noqa: ANN401 - checked one by one
@@ -23,12 +39,6 @@ def parallel_env(drones: int = 4, **options: Any) -> SwarmEnv:  # noqa: ANN401 -
         MissingExtra: PettingZoo is not there.
         EnvError: naming the argument that is not right.
     """
-    try:
-        import pettingzoo  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra(
-            f"pettingzoo: needs the extra [swarm] of this package ({error})"
-        ) from error
     from sim.env.multi import SwarmEnv
 
     return SwarmEnv(drones, **options)

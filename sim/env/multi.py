@@ -1,6 +1,6 @@
-"""Many drones in one world as a PettingZoo `ParallelEnv`; the one module that imports PettingZoo.
+"""Many drones in one world as a PettingZoo `ParallelEnv`; see `sim.env.parallel_env`.
 
-`sim.env.parallel_env` opens it. Each drone is an agent with the actions, observations, rewards and
+Each drone is an agent with the actions, observations, rewards and
 `info` of `DroneEnv`. Drones see each other with their rays, as the spheres that they are in
 collisions, and collide with each other. They start around the world's start and fly to the same
 target; one that has arrived, or crashed, has left the world.
@@ -15,13 +15,13 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import seeding
 from jaxtyping import Bool, Float
-from pettingzoo import ParallelEnv
 
 from sim.clearances import clearance
 from sim.engine import EngineError
 from sim.env.actions import FAULTS, Actions
 from sim.env.config import config_of
 from sim.env.errors import ActionError, EnvError
+from sim.env.extras import optional
 from sim.env.lookout import look_around
 from sim.env.observations import Observation, Observations, see
 from sim.env.reward import reward_of
@@ -32,6 +32,8 @@ from sim.state import State, at_rest
 from sim.swarm import BulletSwarm
 from sim.twin import PHYSICS_HZ
 from sim.world import World
+
+ParallelEnv: Any = optional("pettingzoo", "swarm").ParallelEnv
 
 RING_RADIUS, RING = 0.6, 8
 """Radius of the rings around the start that the drones start on [m], and places on each."""
