@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias, get_args, no_type_check
 
 from sim.airframe import CF2X, Airframe
@@ -130,7 +131,7 @@ class EnvConfig:
         """The world of a seed of a world."""
         if self.world is not None:
             return self.world
-        return generate(self.family, world_seed, self.speed, self.density)
+        return _generated(self.family, world_seed, self.speed, self.density)
 
     def _check_seeds(self) -> None:
         try:
@@ -144,6 +145,12 @@ class EnvConfig:
             and 0 <= self.seeds[0] < self.seeds[1]
         ):
             raise EnvError(f"seeds: expected (first, one after the last), got {self.seeds!r}")
+
+
+@lru_cache(maxsize=1024)
+def _generated(family: str, seed: int, speed: float | None, density: float | None) -> World:
+    """A world of a family; a small span of seeds is generated once."""
+    return generate(family, seed, speed, density)
 
 
 _KINDS = {

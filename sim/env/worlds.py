@@ -23,7 +23,7 @@ from sim.scene import Counts
 from sim.state import AnyArray
 
 KEPT = 1024
-"""Worlds that are kept once they are made: a small span of seeds is generated once."""
+"""Worlds whose arrays are kept: a small span of seeds is made once."""
 
 
 @no_type_check  # At run time only: jax also fills pytrees with axes, shapes and placeholders.
@@ -57,9 +57,7 @@ class Worlds:
         self._stack: Setting | None = None
         self._config, self._seeds = config, [-1] * count
         self._room: Counts = (0, 0, 0)
-        kept = max(KEPT, count)
-        self._world = lru_cache(maxsize=kept)(config.world_of)
-        self._setting = lru_cache(maxsize=kept)(self._new_setting)
+        self._setting = lru_cache(maxsize=max(KEPT, count))(self._new_setting)
 
     @property
     def stack(self) -> Setting:
@@ -88,7 +86,7 @@ class Worlds:
             self._seeds[row] = seed
         if not rows:
             return
-        pads = [pad_of(self._world(seed)) for seed in rows.values()]
+        pads = [pad_of(self._config.world_of(seed)) for seed in rows.values()]
         room = tuple(max(counts) for counts in zip(self._room, *pads, strict=True))
         fresh = [self._setting(seed, room) for seed in rows.values()]
         stack, points = self._stack, max(one.way.rest.shape[-1] for one in fresh)
@@ -105,7 +103,7 @@ class Worlds:
     def _new_setting(self, seed: int, room: Counts) -> Setting:
         """One world as numpy arrays, with room for so many obstacles."""
         dtype = jax.dtypes.canonicalize_dtype(np.float64)
-        mission = jax.tree.map(np.asarray, mission_of(self._world(seed), dtype, room))
+        mission = jax.tree.map(np.asarray, mission_of(self._config.world_of(seed), dtype, room))
         conditions = Conditions.draw(self._config.disturbance, seed)
         scale = np.array(conditions.mass_scale, dtype)
         return Setting(mission, way_of(mission), np.array(conditions.wind, dtype), scale)
