@@ -19,6 +19,7 @@ from lnn_nav.commands.shell import (
     at_least,
     complain,
     fields,
+    generated,
     leave,
     open_console,
     option,
@@ -204,7 +205,6 @@ def _prepared(options: Evaluate) -> tuple[list[MissionName], Terms]:
 
 def _missions(options: Evaluate) -> tuple[list[MissionName], World | None]:
     """What to fly; the first world of each family is tried."""
-    from sim.families import generate
     from sim.mission import suite
 
     first, count = options.first_seed, options.missions
@@ -214,8 +214,8 @@ def _missions(options: Evaluate) -> tuple[list[MissionName], World | None]:
     families = [name.strip() for name in options.worlds.split(",")]
     with fields(family="--worlds", families="--worlds"):
         missions = suite(families, first, count)
-        for family in families:
-            generate(family, first, options.speed, options.density)
+    for family in families:
+        generated("--worlds", family, first, options.speed, options.density)
     return missions, None
 
 

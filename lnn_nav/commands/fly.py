@@ -16,7 +16,7 @@ from lnn_nav.commands.shell import (
     at_least,
     complain,
     display,
-    fields,
+    generated,
     leave,
     open_console,
     option,
@@ -125,13 +125,11 @@ def _prepared(options: Fly) -> tuple[World, LiquidPilot]:
     set_up_jax()
     set_up_engine(options.engine)
     from lnn_nav.store import load_pilot
-    from sim.families import generate
 
     if options.world_file is not None:
         world = world_from_file(options.world_file, options.speed)
     else:
-        with fields(family="--world"):
-            world = generate(options.world, options.seed, options.speed)
+        world = generated("--world", options.world, options.seed, options.speed)
     with option(f"--pilot {options.pilot}"):
         pilot = load_pilot(options.pilot, options.barrier == "on", options.barrier_sees)
     return world, pilot

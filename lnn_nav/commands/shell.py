@@ -182,6 +182,24 @@ def writable_folder(name: str, folder: Path) -> None:
             pass
 
 
+def generated(
+    name: str, family: str, seed: int, speed: float | None, density: float | None = None
+) -> World:
+    """A world of a family, whose obstacles stand still.
+
+    Raises:
+        InputError: naming the option, for the family `name`.
+    """
+    from sim.families import generate
+    from sim.scene import scene_of
+
+    with fields(family=name):
+        world = generate(family, seed, speed, density)
+    with option(f"{name} {family}"):
+        scene_of(world)  # refuses what moves
+    return world
+
+
 def world_from_file(path: Path, speed: float | None) -> World:
     """A world file, its set speed replaced if `speed` [m/s] is given (the time limit scales).
 

@@ -16,6 +16,7 @@ from lnn_nav.commands.shell import (
     at_least,
     complain,
     fields,
+    generated,
     open_console,
     option,
     parse,
@@ -116,13 +117,13 @@ def _prepared(options: Verify) -> tuple[LiquidPilot, Suite]:
     set_up_engine(options.engine)
     from lnn_nav.store import load_pilot
     from lnn_nav.verify import Suite
-    from sim.families import generate
 
     families = tuple(name.strip() for name in options.worlds.split(","))
     first = options.first_seed
     with fields(family="--worlds", families="--worlds"):
         suite = Suite(families, first, options.missions, options.engine, options.speed)
-        generate(families[0], first, options.speed)
+    for family in families:
+        generated("--worlds", family, first, options.speed)
     with option(f"--pilot {options.pilot}"):
         pilot = load_pilot(options.pilot)
     return pilot, suite

@@ -73,7 +73,7 @@ def build(
         pybullet.setGravity(0, 0, -airframe.gravity, physicsClientId=client)
         _add_ground(client, world, visual)
         add_obstacles(client, world, visual)
-        return _load(client, urdf_of(airframe, mass_scale, visual))
+        return load_airframe(client, urdf_of(airframe, mass_scale, visual))
     except pybullet.error as error:
         raise EngineError(f"physics server: expected it to build, got: {error}") from error
 
@@ -136,7 +136,7 @@ def _add_ground(client: int, world: World, visual: bool) -> None:
     pybullet.createMultiBody(0, plane, look, useMaximalCoordinates=True, physicsClientId=client)
 
 
-def _load(client: int, text: str) -> int:
+def load_airframe(client: int, text: str) -> int:
     """Load a URDF from its text."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "airframe.urdf"

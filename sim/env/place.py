@@ -1,0 +1,63 @@
+"""A world with an engine in it: what a reset keeps as long as the world stays the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+
+from sim.engine import Engine, TwinEngine
+from sim.env.config import EnvConfig
+from sim.env.tasks import Way, way_of
+from sim.flight import Conditions, pad_of
+from sim.mission import Mission, mission_of
+from sim.world import World
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where episodes are flown.
+
+    Attributes:
+        seed: of the world, and of what the disturbance draws.
+        world: as a value.
+        mission: the same as arrays.
+        way: over its targets.
+        engine: at work in it.
+    """
+
+    seed: int
+    world: World
+    mission: Mission
+    way: Way
+    engine: Engine
+
+
+def open_place(config: EnvConfig, world_seed: int, gui: bool = False) -> Place:
+    """Build the world of a seed, and an engine in it.
+
+    Args:
+        config: of the environment.
+        world_seed: of the world; see `EnvConfig.world_seed`.
+        gui: open PyBullet's window.
+
+    Raises:
+        EngineError: no physics server can be started.
+        WorldError: the engine cannot simulate the world.
+    """
+    world = config.world_of(world_seed)
+    mission = mission_of(world, jax.dtypes.canonicalize_dtype(np.float64), pad_of(world))
+    conditions = Conditions.draw(config.disturbance, world_seed)
+    engine = _engine(config, world, conditions, gui)
+    return Place(world_seed, world, mission, way_of(mission), engine)
+
+
+def _engine(config: EnvConfig, world: World, conditions: Conditions, gui: bool) -> Engine:
+    """The engine of the configuration; PyBullet is only imported for its own."""
+    scale, wind = conditions.mass_scale, conditions.wind
+    if config.engine == "twin":
+        return TwinEngine(config.airframe, world, mass_scale=scale, wind=wind, pad=pad_of(world))
+    from sim.bullet import BulletEngine
+
+    return BulletEngine(config.airframe, world, mass_scale=scale, wind=wind, gui=gui)
