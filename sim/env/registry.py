@@ -15,16 +15,21 @@ def env_id(family: str) -> str:
     return f"{NAMESPACE}/{name}-v{VERSION}"
 
 
-ENV_IDS = tuple(env_id(family) for family in FAMILIES)
+def ids() -> dict[str, str]:
+    """Names of the environments by family; engines do not move obstacles, so none where any do."""
+    return {name: env_id(name) for name, family in FAMILIES.items() if not family.moves}
+
+
+ENV_IDS = tuple(ids().values())
 
 
 def register_all() -> None:
     """Tell gymnasium of every family that it does not know yet."""
-    for family in FAMILIES:
-        if env_id(family) in gymnasium.registry:
+    for family, name in ids().items():
+        if name in gymnasium.registry:
             continue
         gymnasium.register(
-            id=env_id(family),
+            id=name,
             entry_point="sim.env.single:DroneEnv",
             vector_entry_point="sim.env.vector:TwinVectorEnv",
             kwargs={"family": family},
