@@ -12,7 +12,7 @@ import pytest
 
 from sim import CF2X, State, quaternion_from_yaw, quaternion_multiply, rotate
 from sim.env import ActionError, ActionTypeError, EnvError, actions, controllers
-from sim.env.actions import Actions
+from sim.env.actions import Actions, in_floats
 from sim.env.config import config_of
 from sim.state import normalise
 
@@ -152,12 +152,15 @@ def states(count: int, seed: int = 0) -> list[State]:
 
 
 @pytest.mark.parametrize("kind", env_rig.ACTIONS)
-def test_numpy_and_jax_agree_and_every_force_is_in_range(kind):
+def test_floats_numpy_and_jax_agree_and_every_force_is_in_range(kind):
     known = Actions(config_of(action=kind))
     compiled = jax.jit(jax.vmap(known.controller))
     bodies, draws = states(300), np.random.default_rng(1)
     commands = draws.uniform(known.low, known.high, (300, 4))
-    one_by_one = np.array([known.controller(b, c) for b, c in zip(bodies, commands, strict=True)])
+    pairs = list(zip(bodies, commands, strict=True))
+    one_by_one = np.array([known.controller(body, command) for body, command in pairs])
+    plain = [known.controller(in_floats(body), command.tolist()) for body, command in pairs]
+    np.testing.assert_allclose(plain, one_by_one, rtol=0, atol=1e-15)
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *bodies)
     np.testing.assert_allclose(compiled(stacked, commands), one_by_one, rtol=0, atol=1e-12)
     assert (one_by_one >= 0).all() and (one_by_one <= CF2X.max_force).all()

@@ -27,13 +27,14 @@ from jaxtyping import Float
 
 from sim.env import controllers
 from sim.env.config import EnvConfig
+from sim.env.controllers import Numbers
 from sim.env.errors import ActionError, ActionTypeError
-from sim.state import AnyArray, State
+from sim.state import State
 
 FAULTS = ("", "out_of_range", "not_finite")
 """What can be wrong with an action of the right shape and type; the entries of `info["fault"]`."""
 
-Controller: TypeAlias = Callable[[State, Float[AnyArray, " 4"]], Float[AnyArray, " 4"]]
+Controller: TypeAlias = Callable[[State, Numbers], Numbers]
 """Rotor forces [N] for the state of one body and a command in SI units."""
 
 
@@ -97,6 +98,11 @@ class Actions:
         return np.clip(command, self.low, self.high), fault
 
 
+def in_floats(state: State) -> State:
+    """A state of one body in plain floats, as the controllers take it fastest."""
+    return State(*(value.tolist() for value in vars(state).values()))
+
+
 def controller_of(config: EnvConfig) -> Controller:
     """The controller of the configuration's kind of action."""
     airframe = config.airframe
@@ -109,7 +115,7 @@ def controller_of(config: EnvConfig) -> Controller:
     return partial(controllers.forces_of_velocity, airframe, config.limits.acceleration)
 
 
-def _forces(state: State, command: Float[AnyArray, " 4"]) -> Float[AnyArray, " 4"]:
+def _forces(state: State, command: Numbers) -> Numbers:
     return command
 
 

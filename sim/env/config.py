@@ -37,7 +37,8 @@ class EnvConfig:
 
     Attributes:
         family: of the worlds, one of `sim.FAMILIES`.
-        world: one world instead of a family's; every seed then gives this one.
+        world: one world instead of a family's. Every seed gives this one; `seeds` are then those
+            of the disturbance, only one by default.
         engine: `pybullet`, or `twin` (needs no PyBullet, but feels no contact: it reports it).
         action: what an action commands; see `sim.env.actions`.
         normalised: actions are in [-1, 1], from the lower to the upper limit of each entry; else
@@ -103,6 +104,8 @@ class EnvConfig:
         """First seed of the worlds, and the one after the last."""
         if self.seeds is not None:
             return self.seeds
+        if self.world is not None:
+            return 0, 1
         held_out = self.family not in TRAINING_FAMILIES
         seeds = DEVELOPMENT_SEEDS if held_out else TRAINING_SEEDS
         return seeds.start, seeds.stop

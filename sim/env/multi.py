@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float
 
 from sim.clearances import clearance
 from sim.engine import EngineError
-from sim.env.actions import FAULTS, Actions
+from sim.env.actions import FAULTS, Actions, in_floats
 from sim.env.config import config_of
 from sim.env.errors import ActionError, EnvError
 from sim.env.extras import optional
@@ -192,13 +192,13 @@ class SwarmEnv(ParallelEnv):
         """Tick through the control step; which drones ended it in contact."""
         swarm = self._opened()
         count, ended = swarm.count, np.zeros(swarm.count, bool)
-        self._ticks = [self._tick] * count
+        self._ticks, wished = [self._tick] * count, commands.tolist()
         for _ in range(self.config.ticks):
             if not swarm.flying.any():
                 break
             forces = np.zeros((count, 4))
             for i in np.flatnonzero(swarm.flying).tolist():
-                forces[i] = self._actions.controller(_row(self._states, i), commands[i])
+                forces[i] = self._actions.controller(in_floats(_row(self._states, i)), wished[i])
             self._states, contacts = swarm.step(forces)
             self._tick += 1
             for i in np.flatnonzero(swarm.flying).tolist():

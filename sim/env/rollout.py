@@ -120,7 +120,7 @@ def _tick(
 ) -> Flights:
     """One physics step of one flight, and its judgement; see `sim.engine.TwinEngine`."""
     airframe, body = config.airframe, flight.twin.body
-    forces = controller_of(config)(body, command)
+    forces = jnp.asarray(controller_of(config)(body, command))
     push = twin.wind_force(airframe, body.velocity, setting.wind, setting.mass_scale)
     after = twin.step(airframe, flight.twin, forces, 1 / PHYSICS_HZ, push, setting.mass_scale)
     position = after.body.position

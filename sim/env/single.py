@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from sim.engine import EngineError
-from sim.env.actions import FAULTS, Actions
+from sim.env.actions import FAULTS, Actions, in_floats
 from sim.env.config import config_of
 from sim.env.errors import EnvError
 from sim.env.observations import Observation, Observations, see
@@ -190,9 +190,9 @@ class DroneEnv(gymnasium.Env[Observation, np.ndarray]):
 
     def _fly(self, command: Float[np.ndarray, " 4"]) -> bool:
         """Tick until the control step or the episode is over; whether it ended in contact."""
-        engine, contact = self._opened().engine, False
+        engine, contact, wished = self._opened().engine, False, command.tolist()
         for _ in range(self.config.ticks):
-            forces = self._actions.controller(self._state, command)
+            forces = self._actions.controller(in_floats(self._state), wished)
             self._state, contact = engine.step(forces)
             self._tick += 1
             now = self._tick / PHYSICS_HZ
