@@ -72,8 +72,7 @@ class Eyes:
             believed: the drone's estimate of it; the state itself if None.
         """
         if now >= self._due - 1e-9:
-            sight = self.see(state, now)
-            sight = sight if believed is None else replace(sight, state=believed.as_jax())
+            sight = self.see(state, now, believed)
             self._on_the_way.append((now + self._delay, now, sight))
             wait = self._period + self._jitter * self._draws.standard_normal()
             self._due = max(self._due + wait, now + 1 / PHYSICS_HZ)
@@ -85,11 +84,12 @@ class Eyes:
         dt, self._taken = max(taken - self._taken, 1 / PHYSICS_HZ), taken
         return sight, dt
 
-    def see(self, state: State, now: float) -> Sight:
-        """Cast the rays now, and have them ready."""
+    def see(self, state: State, now: float, believed: State | None = None) -> Sight:
+        """Cast the rays now, and have them ready; arguments as those of `look`."""
         key = np.array([self._draws.integers(1 << 32), round(now * PHYSICS_HZ)], np.uint32)
         sight = jax.block_until_ready(_look(self._pattern, self._noise, self._scene, state, key))
-        return self._spoilt(sight, now) if self._models else sight
+        sight = self._spoilt(sight, now) if self._models else sight
+        return sight if believed is None else replace(sight, state=believed.as_jax())
 
     def _spoilt(self, sight: Sight, now: float) -> Sight:
         """The sight with the errors that last from sight to sight."""

@@ -114,7 +114,7 @@ def test_an_environment_flies_on_through_bad_actions(kind):
     seen_forces = []
     door = env._place.engine.door
     admit = door.admit
-    door.admit = lambda forces: seen_forces.append(list(forces)) or admit(forces)
+    door.admit = lambda forces, ticks=1: seen_forces.append(list(forces)) or admit(forces)
     bad = [np.full(4, NAN), np.full(4, INF), np.array([1e9, 0, 0, -1e9]), np.zeros(4)]
     for action, fault, count in zip(
         bad, ("not_finite", "not_finite", "out_of_range", ""), (1, 2, 3, 3), strict=True

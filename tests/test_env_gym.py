@@ -136,6 +136,27 @@ def test_the_same_world_is_not_built_again(hall):
     assert windy._place is not stands and windy._place.engine.wind != stands.engine.wind
 
 
+DISTURBED = ("gust", "sway", "inertia_error", "start_offset", "position_noise", "range_bias")
+
+
+@pytest.mark.parametrize("field", DISTURBED)
+def test_no_disturbance_is_passed_over(field):
+    """Each changes what is seen or flown, as it does in a flight, and the same each time."""
+
+    def seen(**disturbance):
+        env = env_rig.make(disturbance=Disturbance(wind=1.0, **disturbance))
+        rows = [np.concatenate([v.ravel() for v in env.reset(seed=0)[0].values()])]
+        turn = np.array([0.6, -0.5, 0.1, 0.4], np.float32)
+        for _ in range(3):
+            rows.append(np.concatenate([v.ravel() for v in env.step(turn)[0].values()]))
+        env.close()
+        return np.array(rows)
+
+    calm, spoilt = seen(), seen(**{field: 0.2})
+    assert not np.array_equal(calm, spoilt) and np.isfinite(spoilt).all()
+    np.testing.assert_array_equal(spoilt, seen(**{field: 0.2}))
+
+
 @pytest.mark.parametrize("engine", ["pybullet", "twin"])
 def test_the_environment_flies_what_its_engine_flies(engine):
     env = env_rig.make(action="forces", normalised=False, engine=engine, control_hz=60)

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 import jax
 import numpy as np
+from jaxtyping import Float
 
+from sim.conditions import Conditions, start_in
 from sim.engine import Engine, TwinEngine
 from sim.env.config import EnvConfig
 from sim.env.tasks import Way, way_of
-from sim.flight import Conditions, pad_of
+from sim.flight import pad_of
 from sim.mission import Mission, mission_of
+from sim.state import State
 from sim.world import World
 
 
@@ -25,6 +28,8 @@ class Place:
         mission: the same as arrays.
         way: over its targets.
         engine: at work in it.
+        start: where the disturbance puts the drone; None: the world's own start.
+        air: velocity of the air at each tick [m/s]; None: steady, the engine knows it.
     """
 
     seed: int
@@ -32,6 +37,8 @@ class Place:
     mission: Mission
     way: Way
     engine: Engine
+    start: State | None
+    air: Float[np.ndarray, "ticks 3"] | None
 
 
 def open_place(config: EnvConfig, world_seed: int, gui: bool = False) -> Place:
@@ -50,14 +57,17 @@ def open_place(config: EnvConfig, world_seed: int, gui: bool = False) -> Place:
     mission = mission_of(world, jax.dtypes.canonicalize_dtype(np.float64), pad_of(world))
     conditions = Conditions.draw(config.disturbance, world_seed)
     engine = _engine(config, world, conditions, gui)
-    return Place(world_seed, world, mission, way_of(mission), engine)
+    start = start_in(config.disturbance, world_seed, world, config.airframe)
+    air = conditions.air(config.disturbance, world_seed, world)
+    return Place(world_seed, world, mission, way_of(mission), engine, start, air)
 
 
 def _engine(config: EnvConfig, world: World, conditions: Conditions, gui: bool) -> Engine:
     """The engine of the configuration; PyBullet is only imported for its own."""
     scale, wind = conditions.mass_scale, conditions.wind
+    airframe = conditions.airframe(config.airframe)
     if config.engine == "twin":
-        return TwinEngine(config.airframe, world, mass_scale=scale, wind=wind, pad=pad_of(world))
+        return TwinEngine(airframe, world, mass_scale=scale, wind=wind, pad=pad_of(world))
     from sim.bullet import BulletEngine
 
-    return BulletEngine(config.airframe, world, mass_scale=scale, wind=wind, gui=gui)
+    return BulletEngine(airframe, world, mass_scale=scale, wind=wind, gui=gui)

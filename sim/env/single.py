@@ -10,6 +10,7 @@ import gymnasium
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from sim.belief import Belief
 from sim.engine import EngineError
 from sim.env.actions import FAULTS, Actions, in_floats
 from sim.env.config import config_of
@@ -110,8 +111,10 @@ class DroneEnv(gymnasium.Env[Observation, np.ndarray]):
             place.seed,
         )
         self._tick, self._violations, self._outcome = 0, 0, FLYING
-        first = self._eyes.look(self._state, 0.0)
-        self._sight = first[0] if first else self._eyes.see(self._state, 0.0)
+        self._belief = Belief(self.config.disturbance, place.seed, self._state)
+        self._believed = self._belief.of(self._state, 0)
+        first = self._eyes.look(self._state, 0.0, self._estimate())
+        self._sight = first[0] if first else self._eyes.see(self._state, 0.0, self._estimate())
         self._to_go = self._way_to_go()
         return self._observed(), self._info(False, FAULTS[0])
 
@@ -179,29 +182,36 @@ class DroneEnv(gymnasium.Env[Observation, np.ndarray]):
         """Stand at the start of a world; build it if it is another one, or its engine is dead."""
         if self._place is not None and self._place.seed == world_seed:
             try:
-                self._state = self._place.engine.reset()
+                self._state = self._place.engine.reset(self._place.start)
             except EngineError:
                 self.close()
             else:
                 return
         self.close()
         self._place = open_place(self.config, world_seed, self.render_mode == "human")
-        self._state = self._place.engine.reset()
+        self._state = self._place.engine.reset(self._place.start)
+
+    def _estimate(self) -> State | None:
+        """What the drone believes of its state, where that is not the truth."""
+        return None if self._belief.exact else self._believed
 
     def _fly(self, command: Float[np.ndarray, " 4"]) -> bool:
         """Tick until the control step or the episode is over; whether it ended in contact."""
-        engine, contact, wished = self._opened().engine, False, command.tolist()
+        place, contact, wished = self._opened(), False, command.tolist()
         for _ in range(self.config.ticks):
-            forces = self._actions.controller(in_floats(self._state), wished)
-            self._state, contact = engine.step(forces)
+            forces = self._actions.controller(in_floats(self._believed), wished)
+            wind = None if place.air is None else tuple(place.air[self._tick].tolist())
+            self._state, contact = place.engine.step(forces, wind)
             self._tick += 1
+            self._believed = self._belief.of(self._state, self._tick)
             now = self._tick / PHYSICS_HZ
             ended = self._umpire.outcome(self._state.position, contact, now)
             if ended:
                 # The last look is not for the agent to act on: it is never late.
-                self._outcome, self._sight = ended, self._eyes.see(self._state, now)
+                self._outcome = ended
+                self._sight = self._eyes.see(self._state, now, self._estimate())
                 break
-            if (seen := self._eyes.look(self._state, now)) is not None:
+            if (seen := self._eyes.look(self._state, now, self._estimate())) is not None:
                 self._sight: Sight = seen[0]
         return contact
 
