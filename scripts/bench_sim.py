@@ -51,6 +51,7 @@ def main(config: Bench) -> int:
         "PyFlyt": others.pyflyt,
         "PyBullet": others.bare,
         "our engine": ours.engine,
+        "our swarm": ours.swarm,
         "our twin": ours.batches,
     }
     cases, notes = _cases(makers)

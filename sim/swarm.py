@@ -6,23 +6,25 @@ other, as spheres. Needs PyBullet.
 
 from __future__ import annotations
 
-import math
-import operator
-from typing import TypeAlias
-
 import numpy as np
 from jaxtyping import Bool, Float
 
 from sim.airframe import Airframe
 from sim.bullet import build, connect, load_airframe, pybullet
+from sim.bullet.floats import (
+    Vector,
+    added,
+    into_body,
+    nearer,
+    rotor_wrench,
+    wind_push,
+    world_wrench,
+)
 from sim.engine import Door, EngineError, EngineInputError, Wind, mass_scale_of, wind_of
 from sim.state import State, rotate
-from sim.twin import DAMPING
 from sim.urdf import urdf_of
 from sim.world import World
 
-Vector: TypeAlias = tuple[float, float, float]
-Quaternion: TypeAlias = tuple[float, float, float, float]
 PARKED = 1000.0
 """Where drones wait that have left the world: so far above and beside it [m]."""
 
@@ -68,7 +70,7 @@ class BulletSwarm:
         self.flying = np.zeros(count, bool)
         self._wind, scale = wind_of(wind), mass_scale_of(mass_scale)
         self._mass = scale * airframe.mass
-        self._columns = airframe.mixer.T.tolist()
+        self._rows = airframe.mixer.tolist()
         self.client = connect()
         try:
             first = build(self.client, airframe, world, scale)
@@ -197,13 +199,10 @@ class BulletSwarm:
         position, quaternion = pybullet.getBasePositionAndOrientation(body, client)
         velocity, spin = pybullet.getBaseVelocity(body, client)
         before = self._quaternions[drone]
-        (x, y, z, w), (a, b, c, d) = quaternion, before
-        # PyBullet gives either of the two quaternions of an orientation: stay on the same one.
-        if x * a + y * b + z * c + w * d < 0:
-            quaternion = (-x, -y, -z, -w)
+        quaternion = nearer(quaternion, before)
         self._lagged[drone], self._quaternions[drone] = before, quaternion
         self._positions[drone], self._velocities[drone] = position, velocity
-        self._spins[drone] = _into_body(quaternion, spin)
+        self._spins[drone] = into_body(quaternion, spin)
 
     def _states(self) -> State:
         return State(
@@ -215,48 +214,8 @@ class BulletSwarm:
 
     def _wrench(self, drone: int, forces: list[float]) -> tuple[Vector, Vector]:
         """Force [N] and torque [N m] on a drone, world frame; see `BulletEngine`."""
-        # Spelled out: this runs at every tick of every drone.
-        a, b, c, d = forces
-        (_, xa, ya, za), (_, xb, yb, zb), (_, xc, yc, zc), (_, xd, yd, zd) = self._columns
-        thrust, torque_x = a + b + c + d, xa * a + xb * b + xc * c + xd * d
-        torque_y = ya * a + yb * b + yc * c + yd * d
-        torque_z = za * a + zb * b + zc * c + zd * d
-        x, y, z, w = self._lagged[drone]
-        ux, uy, uz = 2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)
-        # The lever is the sum of f_i P_i = (-torque_y, torque_x, 0).
-        lx, ly, lz = _turned(self._quaternions[drone], (-torque_y, torque_x, 0.0))
-        torque = (
-            ly * uz - lz * uy + torque_z * ux,
-            lz * ux - lx * uz + torque_z * uy,
-            lx * uy - ly * ux + torque_z * uz,
-        )
-        force = (thrust * ux, thrust * uy, thrust * uz)
+        wrench = rotor_wrench(self._rows, forces)
+        force, torque = world_wrench(wrench, self._quaternions[drone], self._lagged[drone])
         if self._wind == (0.0, 0.0, 0.0):
             return force, torque
-        velocity = self._velocities[drone]
-        relative = tuple(map(operator.sub, velocity, self._wind))
-        still = self._mass * DAMPING * (1 + math.hypot(*velocity))
-        moving = self._mass * DAMPING * (1 + math.hypot(*relative))
-        fx, fy, fz = (
-            part + still * own - moving * felt
-            for part, own, felt in zip(force, velocity, relative, strict=True)
-        )
-        return (fx, fy, fz), torque
-
-
-def _turned(quaternion: Quaternion, vector: Vector) -> Vector:
-    """Body to world in plain floats, for speed: R(quaternion) vector."""
-    x, y, z, w = quaternion
-    vx, vy, vz = vector
-    tx, ty, tz = 2 * (y * vz - z * vy), 2 * (z * vx - x * vz), 2 * (x * vy - y * vx)
-    return (
-        vx + w * tx + y * tz - z * ty,
-        vy + w * ty + z * tx - x * tz,
-        vz + w * tz + x * ty - y * tx,
-    )
-
-
-def _into_body(quaternion: Quaternion, vector: Vector) -> Vector:
-    """World to body in plain floats: R(quaternion)^T vector."""
-    x, y, z, w = quaternion
-    return _turned((-x, -y, -z, w), vector)
+        return added(force, wind_push(self._mass, self._velocities[drone], self._wind)), torque

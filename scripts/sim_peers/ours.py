@@ -11,6 +11,7 @@ import numpy as np
 
 from sim import CF2X, TwinState, at_rest, rollout, start
 from sim.bullet import BulletEngine
+from sim.swarm import BulletSwarm
 from sim_peers.case import START, Case, world_of
 
 BATCHES = (1, 64, 1024)
@@ -30,6 +31,22 @@ def engine() -> Iterator[Case]:
                 body.step(forces, ticks=ticks)
 
             yield Case("lnn_nav, PyBullet", 1, obstacles, rate, run)
+
+
+def swarm(drones: int = 8) -> Iterator[Case]:
+    """Drones in one server, a row of them; contacts and states at every physics tick."""
+    forces = np.full((drones, 4), CF2X.hover_force)
+    places = np.array(START) + [[0.0, 0.3 * i, 0.0] for i in range(drones)]
+    for obstacles in (0, 50):
+        bodies = BulletSwarm(CF2X, world_of(obstacles), drones)
+        bodies.reset(at_rest(places))
+        for rate in (48, 240):
+
+            def run(bodies: BulletSwarm = bodies, ticks: int = 240 // rate) -> None:
+                for _ in range(ticks):
+                    bodies.step(forces)
+
+            yield Case("lnn_nav, PyBullet", drones, obstacles, rate, run)
 
 
 def resets() -> Callable[[], object]:

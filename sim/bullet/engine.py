@@ -19,10 +19,10 @@ from sim.bullet.build import build, connect
 from sim.bullet.floats import (
     Turn,
     Vector,
-    Wrench,
     added,
     into_body,
     nearer,
+    rotor_wrench,
     wind_push,
     world_wrench,
 )
@@ -150,7 +150,7 @@ class BulletEngine:
         admitted = self.door.admit(forces, ticks)
         air = self.wind if wind is None else wind_of(wind)
         near = None if others is None else others_of(others)
-        wrench, touched = self._wrench(admitted), False
+        wrench, touched = rotor_wrench(self._rows, admitted), False
         try:
             for _ in range(ticks):
                 if not self._plain:
@@ -191,17 +191,6 @@ class BulletEngine:
     def _velocity(self) -> Vector:
         return pybullet.getBaseVelocity(self.body, physicsClientId=self.client)[0]
 
-    def _wrench(self, forces: list[float]) -> Wrench:
-        """Of the rotors; written out, for speed."""
-        a, b, c, d = forces
-        all_of, about_x, about_y, about_z = self._rows
-        return (
-            all_of[0] * a + all_of[1] * b + all_of[2] * c + all_of[3] * d,
-            about_x[0] * a + about_x[1] * b + about_x[2] * c + about_x[3] * d,
-            about_y[0] * a + about_y[1] * b + about_y[2] * c + about_y[3] * d,
-            about_z[0] * a + about_z[1] * b + about_z[2] * c + about_z[3] * d,
-        )
-
     def _options(
         self, forces: list[float], wind: Vector, others: np.ndarray | None
     ) -> tuple[Vector, Vector]:
@@ -217,7 +206,7 @@ class BulletEngine:
         )
         body = State(x, v, q, np.zeros(3))
         push, twist = air_wrench(airframe, physics, body, lagged, acting, speeds, others)
-        wrench = self._wrench(acting.tolist())
+        wrench = rotor_wrench(self._rows, acting.tolist())
         force, torque = world_wrench(wrench, self._quaternion, self._lagged)
         if wind != (0.0, 0.0, 0.0):
             force = added(force, wind_push(self._mass, self._velocity(), wind))

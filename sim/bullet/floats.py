@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TypeAlias
 
 from sim.twin import DAMPING
@@ -12,6 +13,18 @@ Turn: TypeAlias = tuple[float, float, float, float]
 """A unit quaternion, xyzw, body to world."""
 Wrench: TypeAlias = tuple[float, float, float, float]
 """Thrust [N], then torque about body x, y, z [N m]."""
+
+
+def rotor_wrench(mixer: Sequence[Sequence[float]], forces: Sequence[float]) -> Wrench:
+    """Thrust and torques of rotor forces [N]; written out, for speed."""
+    a, b, c, d = forces
+    all_of, about_x, about_y, about_z = mixer
+    return (
+        all_of[0] * a + all_of[1] * b + all_of[2] * c + all_of[3] * d,
+        about_x[0] * a + about_x[1] * b + about_x[2] * c + about_x[3] * d,
+        about_y[0] * a + about_y[1] * b + about_y[2] * c + about_y[3] * d,
+        about_z[0] * a + about_z[1] * b + about_z[2] * c + about_z[3] * d,
+    )
 
 
 def world_wrench(wrench: Wrench, turn: Turn, lagged: Turn) -> tuple[Vector, Vector]:
