@@ -31,10 +31,11 @@ check: $(INSTALLED)
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q tests/test_house_notebooks.py
 
-# Long safety campaigns: the barrier library on its own (BARRIER_ARGS), then a pilot (ARGS).
+# Long safety campaigns: the barrier library on its own (BARRIER_ARGS), a pilot (ARGS), long tests.
 verify: $(INSTALLED)
 	@status=0; $(BIN)/python scripts/verify_barrier.py $(BARRIER_ARGS) || status=1; \
-	$(BIN)/python scripts/verify.py $(ARGS) || status=1; exit $$status
+	$(BIN)/python scripts/verify.py $(ARGS) || status=1; \
+	$(BIN)/pytest -q -m long || status=1; exit $$status
 
 # Adds the peers to .venv, as far as they can be had; see scripts/install_peers.sh.
 $(PEERS): $(INSTALLED) requirements-bench.txt scripts/install_peers.sh

@@ -41,6 +41,7 @@ def together(flight):
     return replace(flight, scenes=(scene,))
 
 
+@pytest.mark.long
 def test_three_seeds_of_the_3d_robot_fit_the_expert_and_never_touch(together):
     rows = list(measure(robot3d.EXPERIMENT, robot3d.RECIPE, together, range(3), barrier=True))
     assert len(rows) == 3
@@ -55,7 +56,9 @@ def test_without_the_layer_the_3d_robot_flies_into_the_obstacle(together):
     assert row.unsafe_runs > 0.2
 
 
-@pytest.mark.parametrize("module", [robot2d, merging], ids=["robot2d", "merging"])
+@pytest.mark.parametrize(
+    "module", [pytest.param(robot2d, marks=pytest.mark.long), merging], ids=["robot2d", "merging"]
+)
 def test_optimal_demonstrations_are_learnt_and_the_barriers_kept(module):
     shown = module.demonstrate(100)
     safe = list(measure(module.EXPERIMENT, module.RECIPE, shown, range(1), barrier=True))

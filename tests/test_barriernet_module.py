@@ -128,6 +128,7 @@ class Guarded(nnx.Module):
         return self.layer(x, self.wish(x))
 
 
+@pytest.mark.long
 def test_a_plain_network_is_trained_through_the_layer():
     states = np.random.default_rng(1).uniform([-0.5, -0.5, 0, -1], [0.9, 1, 0.8, 1], (64, 4))
     shown = demonstrated(states)

@@ -136,7 +136,7 @@ def test_rows_of_zeros():
     checked(problem, Outcome.SOLVED)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [pytest.param(np.float32, marks=pytest.mark.long), np.float64])
 def test_rows_in_any_unit(dtype):
     """Row, right side and slack in other units, from 1e-6 to 1e6: the same x."""
     problem = draw()

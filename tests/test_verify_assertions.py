@@ -175,6 +175,7 @@ def test_a_fault_is_on_when_it_should_be():
     assert [fault.at(tick) for tick in range(7)] == [False] * 3 + [True] * 2 + [False] * 2
 
 
+@pytest.mark.long
 def test_no_random_bits_get_a_rotor_out_of_its_limits():
     report = fly_bits(straight_pilot().design, vectors=100_000)
     assert report.passed
