@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tyro
 from one_core import keep_to_one_core
+from stopwatch import repeats_of, spent
 
 if TYPE_CHECKING:
     from cell_peers.peer import Peer
@@ -107,25 +107,12 @@ def _torch(inputs: np.ndarray) -> tuple[list[Peer], list[str]]:
 def _samples(peers: Sequence[Peer], rounds: int) -> dict[tuple[int, str], list[float]]:
     """Seconds of each call, in rounds, so that a slow moment of the machine meets all."""
     calls = {(id(peer), name): getattr(peer, name) for peer in peers for name in TIMES}
-    repeats = {key: _repeats(call) for key, call in calls.items()}
+    repeats = {key: repeats_of(call) for key, call in calls.items()}
     samples: dict[tuple[int, str], list[float]] = {key: [] for key in calls}
     for _ in range(rounds):
         for key, call in calls.items():
-            samples[key].append(_spent(call, repeats[key]))
+            samples[key].append(spent(call, repeats[key]))
     return samples
-
-
-def _repeats(call: Callable[[], object]) -> int:
-    """How often a call fits into 20 ms, after the first one, which compiles."""
-    call()
-    return max(1, int(0.02 / max(_spent(call, 3), 1e-6)))
-
-
-def _spent(call: Callable[[], object], repeats: int) -> float:
-    began = time.process_time()
-    for _ in range(repeats):
-        call()
-    return (time.process_time() - began) / repeats
 
 
 def _difference(peer: Peer, peers: Sequence[Peer]) -> float | None:

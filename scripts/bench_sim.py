@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 from one_core import keep_to_one_core
+from stopwatch import repeats_of, spent
 
 if TYPE_CHECKING:
     from sim_peers.case import Case
@@ -82,25 +82,12 @@ def _cases(makers: Mapping[str, Callable[[], Iterator[Case]]]) -> tuple[list[Cas
 
 def _least(calls: Sequence[Callable[[], object]], rounds: int) -> list[float]:
     """Least seconds of each call, in rounds, so that a slow moment of the machine meets all."""
-    repeats = [_repeats(call) for call in calls]
+    repeats = [repeats_of(call) for call in calls]
     least = [float("inf")] * len(calls)
     for _ in range(rounds):
         for index, call in enumerate(calls):
-            least[index] = min(least[index], _spent(call, repeats[index]))
+            least[index] = min(least[index], spent(call, repeats[index]))
     return least
-
-
-def _repeats(call: Callable[[], object]) -> int:
-    """How often a call fits into 20 ms, after the first one, which compiles."""
-    call()
-    return max(1, int(0.02 / max(_spent(call, 3), 1e-6)))
-
-
-def _spent(call: Callable[[], object], repeats: int) -> float:
-    began = time.process_time()
-    for _ in range(repeats):
-        call()
-    return (time.process_time() - began) / repeats
 
 
 def _rows(cases: Sequence[Case], least: Sequence[float]) -> list[dict[str, Any]]:

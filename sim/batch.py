@@ -196,7 +196,7 @@ def _act(
     push = None if air is None else wind_force(airframe, before.body.velocity, air)
     after = step(airframe, before, admitted.astype(dtype), force_world=push, physics=physics)
     clearance = signed_distance(mission.scene, after.body.position) - airframe.collision_radius
-    leg, outcome = _outcome(mission, run.leg, after.body.position, clearance < 0, tick)
+    leg, outcome = outcome_of(mission, run.leg, after.body.position, clearance < 0, tick)
     moved = safe_norm(after.body.position - before.body.position)
     was = run.result
     result = BatchResult(
@@ -216,7 +216,7 @@ def _act(
     return _Run(twin, _like(run.memory, memory), run.wish, leg, result)
 
 
-def _outcome(
+def outcome_of(
     mission: Mission, leg: Array, position: Float[AnyArray, " 3"], contact: Array, tick: Array
 ) -> tuple[Array, Array]:
     """The next leg and the outcome's code; the order of the questions is that of the referee."""

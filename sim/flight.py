@@ -126,7 +126,7 @@ def fly(
     mission = mission_of(world, jax.dtypes.canonicalize_dtype(np.float64), pad_of(world))
     conditions = Conditions.draw(disturbance, seed or 0)
     air = conditions.air(disturbance, seed or 0, world)
-    with _engine(engine, airframe, world, conditions, gui, physics) as body:
+    with open_engine(engine, airframe, world, conditions, gui, physics) as body:
         log, outcome = _loop(mission, pilot, body, disturbance, seed or 0, air, progress)
         violations = body.door.limit_violations
     return Flight(
@@ -159,7 +159,7 @@ def _roomy(count: int) -> int:
     return 8 if count == 0 else 96 << max(0, math.ceil(math.log2(count / 96)))
 
 
-def _engine(
+def open_engine(
     name: str,
     airframe: Airframe,
     world: World,
@@ -167,7 +167,21 @@ def _engine(
     gui: bool,
     physics: Physics = PLAIN,
 ) -> Engine:
-    """The engine called `name`; PyBullet is only imported for its own."""
+    """The engine called `name` under these conditions; PyBullet is only imported for its own.
+
+    Args:
+        name: `pybullet` or `twin`.
+        airframe: what flies, as its pilot believes it to be.
+        world: where.
+        conditions: what the disturbance makes of wind, mass and inertia.
+        gui: open PyBullet's window.
+        physics: what there is besides rigid-body motion.
+
+    Raises:
+        ValueError: there is no such engine.
+        EngineError: no physics server can be started.
+        WorldError: an obstacle moves.
+    """
     scale, wind = conditions.mass_scale, conditions.wind
     airframe = conditions.airframe(airframe)
     if name == "twin":

@@ -20,6 +20,11 @@ class Referee:
         self._low, self._high = np.asarray(mission.bounds, float)
         self._leg = 0
 
+    @property
+    def leg(self) -> int:
+        """Index of the next point to reach; that of the target, once it is reached."""
+        return min(self._leg, len(self._targets) - 1)
+
     def outcome(self, position: Float[AnyArray, " 3"], contact: bool, now: float) -> str:
         """Why the flight is over, or an empty string.
 

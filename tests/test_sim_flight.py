@@ -11,7 +11,7 @@ import pytest
 
 from sim import CF2X, PHYSICS_HZ, Sphere, WorldError, generate, verdict
 from sim.eyes import Eyes
-from sim.flight import Conditions, Pilot, _engine, fly, pad_of
+from sim.flight import Conditions, Pilot, fly, open_engine, pad_of
 from sim.mission import mission_of
 from sim.scene import scene_of
 from sim.sensors import CALM, Disturbance, RayPattern
@@ -213,7 +213,7 @@ def test_progress_is_told_from_the_start():
 def test_what_cannot_be_flown_is_refused():
     world = flying.open_world()
     with pytest.raises(ValueError, match="engine: expected 'pybullet' or 'twin', got 'cart'"):
-        _engine("cart", CF2X, world, Conditions.draw(CALM, 0), False)
+        open_engine("cart", CF2X, world, Conditions.draw(CALM, 0), False)
     moving = flying.open_world(obstacles=(Sphere((3.0, 1.0, 1.5), 0.2, (0.0, 1.0, 0.0)),))
     with pytest.raises(WorldError, match="velocity"):
         fly(moving, flying.Plain(), "twin")

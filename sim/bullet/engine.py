@@ -201,15 +201,14 @@ class BulletEngine:
             self._rotors, acting = turn_rotors(
                 airframe, physics.rotors, self._rotors, acting, 1 / PHYSICS_HZ
             )
-        x, v, q, lagged = map(
-            np.array, (self._position, self._velocity(), self._quaternion, self._lagged)
-        )
+        velocity = self._velocity()
+        x, v, q, lagged = map(np.array, (self._position, velocity, self._quaternion, self._lagged))
         body = State(x, v, q, np.zeros(3))
         push, twist = air_wrench(airframe, physics, body, lagged, acting, speeds, others)
         wrench = rotor_wrench(self._rows, acting.tolist())
         force, torque = world_wrench(wrench, self._quaternion, self._lagged)
         if wind != (0.0, 0.0, 0.0):
-            force = added(force, wind_push(self._mass, self._velocity(), wind))
+            force = added(force, wind_push(self._mass, velocity, wind))
         return added(force, tuple(push.tolist())), added(torque, tuple(rotate(q, twist).tolist()))
 
     def close(self) -> None:

@@ -25,9 +25,10 @@ from sim.env.extras import optional
 from sim.env.lookout import look_around
 from sim.env.observations import Observation, Observations, see
 from sim.env.reward import reward_of
-from sim.env.tasks import CRASHES, FLYING, TRUNCATED, Umpire, Way, way_of, way_to_go
+from sim.env.tasks import CRASHES, FLYING, TRUNCATED, Way, way_of, way_to_go
 from sim.flight import Conditions, pad_of
 from sim.mission import Mission, mission_of
+from sim.referee import Referee
 from sim.state import State, at_rest
 from sim.swarm import BulletSwarm
 from sim.twin import PHYSICS_HZ
@@ -101,7 +102,7 @@ class SwarmEnv(ParallelEnv):
         self._move_to(self.config.world_seed(drawn))
         count = len(self.possible_agents)
         self.agents = list(self.possible_agents)
-        self._umpires = [Umpire(self._mission) for _ in range(count)]
+        self._referees = [Referee(self._mission) for _ in range(count)]
         self._outcomes, self._violations = [FLYING] * count, [0] * count
         self._noise = np.random.default_rng([0xE7E, self._seed])
         self._tick = 0
@@ -204,7 +205,7 @@ class SwarmEnv(ParallelEnv):
             for i in np.flatnonzero(swarm.flying).tolist():
                 self._ticks[i] = self._tick
                 position, now = self._states.position[i], self._tick / PHYSICS_HZ
-                outcome = self._umpires[i].outcome(position, bool(contacts[i]), now)
+                outcome = self._referees[i].outcome(position, bool(contacts[i]), now)
                 if outcome:
                     self._outcomes[i], ended[i] = outcome, contacts[i]
                     swarm.leave(i)
@@ -223,7 +224,7 @@ class SwarmEnv(ParallelEnv):
         observations, infos = {}, {}
         for i in drones:
             name, state = self.possible_agents[i], _row(self._states, i)
-            target = self._way.targets[self._umpires[i].leg]
+            target = self._way.targets[self._referees[i].leg]
             observations[name] = self._observations.pack(see(state, target), ranges[i], valid[i])
             infos[name] = {
                 "outcome": self._outcomes[i],
@@ -238,7 +239,7 @@ class SwarmEnv(ParallelEnv):
 
     def _way_to_go(self, drone: int) -> float:
         position = self._states.position[drone]
-        return float(way_to_go(self._way, self._umpires[drone].leg, position))
+        return float(way_to_go(self._way, self._referees[drone].leg, position))
 
     def _opened(self) -> BulletSwarm:
         if self._swarm is None:

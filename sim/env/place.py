@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Float
 
 from sim.conditions import Conditions, start_in
-from sim.engine import Engine, TwinEngine
+from sim.engine import Engine
 from sim.env.config import EnvConfig
 from sim.env.tasks import Way, way_of
-from sim.flight import pad_of
+from sim.flight import open_engine, pad_of
 from sim.mission import Mission, mission_of
 from sim.state import State
 from sim.world import World
@@ -56,18 +56,7 @@ def open_place(config: EnvConfig, world_seed: int, gui: bool = False) -> Place:
     world = config.world_of(world_seed)
     mission = mission_of(world, jax.dtypes.canonicalize_dtype(np.float64), pad_of(world))
     conditions = Conditions.draw(config.disturbance, world_seed)
-    engine = _engine(config, world, conditions, gui)
+    engine = open_engine(config.engine, config.airframe, world, conditions, gui)
     start = start_in(config.disturbance, world_seed, world, config.airframe)
     air = conditions.air(config.disturbance, world_seed, world)
     return Place(world_seed, world, mission, way_of(mission), engine, start, air)
-
-
-def _engine(config: EnvConfig, world: World, conditions: Conditions, gui: bool) -> Engine:
-    """The engine of the configuration; PyBullet is only imported for its own."""
-    scale, wind = conditions.mass_scale, conditions.wind
-    airframe = conditions.airframe(config.airframe)
-    if config.engine == "twin":
-        return TwinEngine(airframe, world, mass_scale=scale, wind=wind, pad=pad_of(world))
-    from sim.bullet import BulletEngine
-
-    return BulletEngine(airframe, world, mass_scale=scale, wind=wind, gui=gui)

@@ -12,7 +12,7 @@ from jax import Array
 from jaxtyping import Bool, Float, Int, UInt32
 
 from sim import twin
-from sim.batch import ENDINGS, _outcome
+from sim.batch import ENDINGS, outcome_of
 from sim.env.actions import controller_of
 from sim.env.config import EnvConfig
 from sim.env.observations import see
@@ -125,7 +125,7 @@ def _tick(
     after = twin.step(airframe, flight.twin, forces, 1 / PHYSICS_HZ, push, setting.mass_scale)
     position = after.body.position
     contact = signed_distance(setting.mission.scene, position) < airframe.collision_radius
-    leg, outcome = _outcome(setting.mission, flight.leg, position, contact, flight.tick)
+    leg, outcome = outcome_of(setting.mission, flight.leg, position, contact, flight.tick)
     crashed = jnp.any(outcome == jnp.array(_CRASHES))
     new = Flights(
         twin=after,

@@ -18,8 +18,9 @@ from sim.env.errors import EnvError
 from sim.env.observations import Observation, Observations, see
 from sim.env.place import Place, open_place
 from sim.env.reward import reward_of
-from sim.env.tasks import CRASHES, FLYING, TRUNCATED, Umpire, way_to_go
+from sim.env.tasks import CRASHES, FLYING, TRUNCATED, way_to_go
 from sim.eyes import Eyes
+from sim.referee import Referee
 from sim.sensors import Sight
 from sim.state import State, yaw_of
 from sim.twin import PHYSICS_HZ
@@ -102,7 +103,7 @@ class DroneEnv(gymnasium.Env[Observation, np.ndarray]):
         super().reset(seed=seed)
         self._move_to(self._next_world(seed, options or {}))
         place = self._opened()
-        self._umpire = Umpire(place.mission)
+        self._referee = Referee(place.mission)
         self._eyes = Eyes(
             self.config.rays,
             float(self.config.control_hz),
@@ -205,7 +206,7 @@ class DroneEnv(gymnasium.Env[Observation, np.ndarray]):
             self._tick += 1
             self._believed = self._belief.of(self._state, self._tick)
             now = self._tick / PHYSICS_HZ
-            ended = self._umpire.outcome(self._state.position, contact, now)
+            ended = self._referee.outcome(self._state.position, contact, now)
             if ended:
                 # The last look is not for the agent to act on: it is never late.
                 self._outcome = ended
@@ -217,12 +218,12 @@ class DroneEnv(gymnasium.Env[Observation, np.ndarray]):
 
     def _observed(self) -> Observation:
         sight = self._sight
-        target = self._opened().way.targets[self._umpire.leg].astype(np.float64)
+        target = self._opened().way.targets[self._referee.leg].astype(np.float64)
         seen = see(sight.state.as_numpy(), target)
         return self._observations.pack(seen, np.asarray(sight.ranges), np.asarray(sight.valid))
 
     def _way_to_go(self) -> float:
-        return float(way_to_go(self._opened().way, self._umpire.leg, self._state.position))
+        return float(way_to_go(self._opened().way, self._referee.leg, self._state.position))
 
     def _info(self, contact: bool, fault: str) -> dict[str, Any]:
         return {

@@ -9,7 +9,6 @@ from flax import struct
 from jaxtyping import Float, Int
 
 from sim.mission import Mission
-from sim.referee import Referee
 from sim.state import AnyArray, safe_norm
 
 FLYING = "flying"
@@ -17,15 +16,6 @@ FLYING = "flying"
 TRUNCATED = "timeout"
 """The outcome that truncates an episode; every other one terminates it."""
 CRASHES = ("contact", "out_of_bounds")
-
-
-class Umpire(Referee):
-    """A referee who also tells which target is next."""
-
-    @property
-    def leg(self) -> int:
-        """Index of the next point to reach; that of the target, once it is reached."""
-        return min(self._leg, len(self._targets) - 1)
 
 
 @no_type_check  # At run time only: jax also fills pytrees with axes, shapes and placeholders.
