@@ -50,6 +50,7 @@ from sim.scene import Scene as Scene
 from sim.scene import nearest_culled as nearest_culled
 from sim.scene import obstacle_distance as obstacle_distance
 from sim.scene import ray_distance as ray_distance
+from sim.scene import scene_at as scene_at
 from sim.scene import scene_of as scene_of
 from sim.scene import signed_distance as signed_distance
 from sim.scene import stack_scenes as stack_scenes

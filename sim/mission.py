@@ -56,12 +56,12 @@ def mission_of(world: World, dtype: DTypeLike = jnp.float32, pad: Counts | None 
     """The arrays of a world.
 
     Args:
-        world: of obstacles that stand still.
+        world: any.
         dtype: of every array but the counts.
         pad: entries of cylinders, spheres and boxes; see `scene_of`.
 
     Raises:
-        WorldError: for an obstacle that moves, or a `pad` that is too small.
+        WorldError: for a `pad` that is too small.
     """
     points = [*world.via, world.target]
     return Mission(

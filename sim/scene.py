@@ -1,5 +1,8 @@
 """The solids of a world as arrays: exact signed distances and exact rays, pure and vmappable.
 
+Distances and rays are those among obstacles as they stand at the start; `scene_at` gives the scene
+of a later time, if any of them moves.
+
 Every function takes one scene; `jax.vmap` takes stacked ones. Inputs are cast to the dtype of the
 scene (float32 or float64). Values and gradients are finite for every finite input; what lies
 farther out than 1e6 m counts as lying there.
@@ -7,7 +10,7 @@ farther out than 1e6 m counts as lying there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias, no_type_check
 
@@ -16,11 +19,13 @@ import jax.numpy as jnp
 from flax import struct
 from jax import Array
 from jax.typing import DTypeLike
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-from sim.fields import LARGEST, WorldError
+from sim.fields import LARGEST
+from sim.motion import Velocities, any_moves
 from sim.shapes import Box, Boxes, Cylinder, Cylinders, Sphere, Spheres
 from sim.state import AnyArray, safe_norm
+from sim.twin import PHYSICS_HZ
 from sim.world import World
 
 Counts: TypeAlias = tuple[int, int, int]
@@ -40,40 +45,86 @@ class Scene:
         spheres: all of them.
         boxes: all of them.
         bounds: lower and upper corner of the space that must not be left [m], `[*batch, 2, 3]`.
+        velocities: of the obstacles [m/s]; None where all stand still, which then costs nothing.
     """
 
     cylinders: Cylinders
     spheres: Spheres
     boxes: Boxes
     bounds: Float[Array, "*batch 2 3"]
+    velocities: Velocities | None = None
 
 
 def scene_of(world: World, pad: Counts | None = None, dtype: DTypeLike = jnp.float32) -> Scene:
     """The arrays of a world.
 
     Args:
-        world: of obstacles that stand still.
+        world: any.
         pad: entries of each kind; by default the next power of two, 8 or more, so that worlds of
             like size share a compiled program.
         dtype: of every array.
 
     Raises:
-        WorldError: for an obstacle that moves (files may say so, nothing simulates it), or a `pad`
-            that is too small.
+        WorldError: for a `pad` that is too small.
     """
-    for i, obstacle in enumerate(world.obstacles):
-        if any(obstacle.velocity):
-            expected = "0, 0, 0 (moving obstacles are not simulated)"
-            raise WorldError(f"obstacles[{i}].velocity", expected, obstacle.velocity)
     kinds = (Cylinder, Sphere, Box)
     counts = pad or tuple(_roomy(world, kind) for kind in kinds)
     solids = (
         Cylinders.pack(world.obstacles, counts[0]),
         Spheres.pack(world.obstacles, counts[1]),
         Boxes.pack(world.obstacles, counts[2]),
+        Velocities.pack(world.obstacles, counts) if any_moves(world.obstacles) else None,
     )
-    cylinders, spheres, boxes = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), solids)
-    return Scene(cylinders, spheres, boxes, jnp.asarray(world.bounds, dtype))
+    cylinders, spheres, boxes, velocities = jax.tree.map(
+        lambda leaf: jnp.asarray(leaf, dtype), solids
+    )
+    return Scene(cylinders, spheres, boxes, jnp.asarray(world.bounds, dtype), velocities)
+
+
+def scene_at(scene: Scene, time: float | Float[AnyArray, "*batch"] | None) -> Scene:
+    """The scene as it stands at a time: one in which nothing moves any more.
+
+    Args:
+        scene: one scene, or stacked ones.
+        time: since the flight began [s]; None will do where nothing moves.
+
+    Returns:
+        The very same scene if nothing moves in it.
+    """
+    if scene.velocities is None:
+        return scene
+    elapsed = jnp.asarray(time, scene.bounds.dtype)[..., None, None]
+    moved = {}
+    for name in KINDS:
+        shapes = getattr(scene, name)
+        center = shapes.center + elapsed * getattr(scene.velocities, name)
+        moved[name] = replace(shapes, center=center)
+    return replace(scene, **moved, velocities=None)
+
+
+def scene_after(scene: Scene, ticks: int | Int[AnyArray, "*batch"] | None) -> Scene:
+    """The scene as it stands after so many physics ticks; see `scene_at`.
+
+    Args:
+        scene: one scene, or stacked ones.
+        ticks: since the flight began; `ticks_in` makes them None where nothing moves.
+    """
+    if scene.velocities is None:
+        return scene
+    return scene_at(scene, jnp.asarray(ticks) / PHYSICS_HZ)
+
+
+def ticks_in(scene: Scene, ticks: int) -> int | None:
+    """The ticks, or None if nothing moves: for compiled functions, which then take no time."""
+    return None if scene.velocities is None else ticks
+
+
+def with_velocities(scene: Scene) -> Scene:
+    """The scene with velocities, those of 0 too: all of a stack have them, or none."""
+    if scene.velocities is not None:
+        return scene
+    still = (jnp.zeros_like(getattr(scene, name).center) for name in KINDS)
+    return replace(scene, velocities=Velocities(*still))
 
 
 def obstacle_distance(
@@ -145,15 +196,20 @@ def nearest_culled(scene: Scene, centre: Float[AnyArray, " 3"], counts: Counts) 
         scene: one scene.
         centre: world frame [m].
         counts: how many of each kind to keep (all, where there are fewer).
+
+    Returns:
+        Those nearest now: of a scene in which obstacles move, those nearest at the start.
     """
     point = _tamed(centre, scene)
-    kept = {}
+    kept, velocities = {}, {}
     for name, count in zip(KINDS, counts, strict=True):
         shapes = getattr(scene, name)
         distances = shapes.distances(point)
         _, index = jax.lax.top_k(-distances, min(count, distances.shape[-1]))
         kept[name] = jax.tree.map(lambda leaf, index=index: leaf[index], shapes)
-    return replace(scene, **kept)
+        if scene.velocities is not None:
+            velocities[name] = getattr(scene.velocities, name)[index]
+    return replace(scene, **kept, velocities=Velocities(**velocities) if velocities else None)
 
 
 def stack_scenes(scenes: Sequence[Scene]) -> Scene:
@@ -164,11 +220,10 @@ def stack_scenes(scenes: Sequence[Scene]) -> Scene:
     """
     if not scenes:
         raise ValueError("scenes: expected at least one, got none")
+    if any(scene.velocities is not None for scene in scenes):
+        scenes = [with_velocities(scene) for scene in scenes]
     most = {name: max(_count(getattr(scene, name)) for scene in scenes) for name in KINDS}
-    padded = [
-        replace(scene, **{name: _pad(getattr(scene, name), most[name]) for name in KINDS})
-        for scene in scenes
-    ]
+    padded = [_padded(scene, most) for scene in scenes]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *padded)
 
 
@@ -212,6 +267,21 @@ def _roomy(world: World, kind: type) -> int:
 
 def _count(shapes: Cylinders | Spheres | Boxes) -> int:
     return shapes.center.shape[-2]
+
+
+def _padded(scene: Scene, most: Mapping[str, int]) -> Scene:
+    """The scene with so many entries of each kind."""
+    kinds = {name: _pad(getattr(scene, name), most[name]) for name in KINDS}
+    velocities = scene.velocities
+    if velocities is not None:
+        extra = {name: most[name] - getattr(velocities, name).shape[-2] for name in KINDS}
+        velocities = Velocities(
+            **{
+                name: jnp.pad(getattr(velocities, name), ((0, extra[name]), (0, 0)))
+                for name in KINDS
+            }
+        )
+    return replace(scene, **kinds, velocities=velocities)
 
 
 def _pad(shapes: Cylinders | Spheres | Boxes, count: int) -> Cylinders | Spheres | Boxes:

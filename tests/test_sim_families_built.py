@@ -19,9 +19,9 @@ from sim.families.draws import Draws
 from sim.families.moving import START_TIME, mover
 from sim.guide import guiding_path
 from sim.mission import DEVELOPMENT_SEEDS
-from sim.scene import scene_of
+from sim.scene import obstacle_distance, scene_at, scene_of
 from sim.shapes import distances_of
-from sim.world import Box, Cylinder, Sphere, World, WorldError
+from sim.world import Box, Cylinder, Sphere, World
 
 ADDED = tuple(FAMILIES)[6:]
 SEEDS = range(DEVELOPMENT_SEEDS.start, DEVELOPMENT_SEEDS.start + 16)
@@ -217,7 +217,14 @@ def test_nothing_runs_over_the_start_at_once(worlds):
     assert any(runs_over)
 
 
-def test_what_moves_is_refused_by_what_cannot_move_it(worlds):
-    with pytest.raises(WorldError, match=r"obstacles\[0\].velocity: expected 0, 0, 0"):
-        scene_of(worlds["moving"][0])
+def test_what_moves_is_moved_by_what_flies_there(worlds):
+    """The arrays of a world are those of its obstacles, each as it stands at a time."""
+    world, still = worlds["moving"][0], worlds["pillars"][0]
+    points = np.random.default_rng(0).uniform((0, -6, 0.2), (14, 6, 3.8), (200, 3))
+    scene = scene_of(world, dtype=np.float64)
+    for time in (0.0, 1.5, 20.0):
+        expected = distances_of(moved(world, time).obstacles, points).min(axis=1)
+        np.testing.assert_allclose(obstacle_distance(scene_at(scene, time), points), expected)
+    assert np.abs(obstacle_distance(scene_at(scene, 1.5), points) - expected).max() > 1
+    assert scene_of(still).velocities is None
     assert not any(boulder(Draws("still", 0), (1.0, 2.0, 3.0)).velocity)

@@ -19,7 +19,7 @@ from sim.mission import (
 )
 from sim.scene import signed_distance
 from sim.state import yaw_of
-from sim.world import Sphere, World, WorldError
+from sim.world import World
 
 
 def with_vias(count: int) -> World:
@@ -60,13 +60,6 @@ def test_stacked_missions_are_padded_alike():
     np.testing.assert_allclose(together, [distance(m) for m in missions], atol=1e-13)
     with pytest.raises(ValueError, match="missions: expected at least one"):
         stack_missions([])
-
-
-def test_a_mission_among_moving_obstacles_is_refused():
-    world = generate("forest", 0)
-    moving = (*world.obstacles, Sphere((5, 0, 1), 0.5, (0, 0, 0.1)))
-    with pytest.raises(WorldError, match=rf"obstacles\[{len(moving) - 1}\].velocity: expected"):
-        mission_of(World(**{**vars(world), "obstacles": moving}))
 
 
 def test_seed_ranges_do_not_overlap():

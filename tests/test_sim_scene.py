@@ -189,9 +189,3 @@ def test_stacked_scenes_are_vmapped_scenes():
     assert isinstance(culled, Scene) and culled.boxes.center.shape == (3, 2, 3)
     with pytest.raises(ValueError, match="scenes: expected at least one"):
         stack_scenes([])
-
-
-def test_a_moving_obstacle_is_refused_by_name():
-    world = world_of([Sphere((5, 0, 1), 0.5), Sphere((9, 0, 1), 0.5, (0, 0.1, 0))])
-    with pytest.raises(WorldError, match=r"obstacles\[1\].velocity: expected 0, 0, 0"):
-        scene_of(world)

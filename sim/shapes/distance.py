@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -16,12 +17,24 @@ Obstacle: TypeAlias = Cylinder | Sphere | Box
 
 
 def distances_of(
-    obstacles: Sequence[Obstacle], points: Float[np.ndarray, "*points 3"]
+    obstacles: Sequence[Obstacle],
+    points: Float[np.ndarray, "*points 3"],
+    times: Float[np.ndarray, "*points"] | None = None,
 ) -> Float[np.ndarray, "*points n"]:
-    """Exact signed distance of each point from each obstacle [m], obstacles in their order."""
+    """Exact signed distance of each point from each obstacle [m], obstacles in their order.
+
+    Args:
+        obstacles: of any kind.
+        points: world frame [m].
+        times: since the start [s], to which obstacles that move have moved on; 0 if None.
+    """
     result = np.empty((*points.shape[:-1], len(obstacles)))
     for kind, pack in ((Cylinder, Cylinders), (Sphere, Spheres), (Box, Boxes)):
         indices = [i for i, obstacle in enumerate(obstacles) if isinstance(obstacle, kind)]
         if indices:
-            result[..., indices] = pack.pack(obstacles).distances(points)
+            shapes = pack.pack(obstacles)
+            if times is not None:
+                velocity = np.array([obstacles[i].velocity for i in indices])
+                shapes = replace(shapes, center=shapes.center + times[..., None, None] * velocity)
+            result[..., indices] = shapes.distances(points)
     return result
