@@ -18,12 +18,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from sim import twin
 from sim.airframe import Airframe
 from sim.physics import PLAIN, Physics
-from sim.scene import Counts, Scene, scene_of, signed_distance
+from sim.scene import Counts, Scene, scene_after, scene_of, signed_distance, ticks_in
 from sim.state import AnyArray, State, at_rest, normalise
 from sim.twin import PHYSICS_HZ, TwinState
 from sim.world import World
@@ -53,7 +53,10 @@ class Engine(Protocol):
     door: Door
 
     def reset(self, state: State | None = None) -> State:
-        """Place the drone: at `state`, or (None) at rest at the world's start."""
+        """Place the drone: at `state`, or (None) at rest at the world's start.
+
+        A flight begins: obstacles that move stand where they start.
+        """
         ...
 
     def step(
@@ -173,7 +176,7 @@ class TwinEngine:
 
         Args:
             airframe: what flies.
-            world: where; its obstacles must stand still.
+            world: where.
             mass_scale: true mass and inertia over the airframe's.
             wind: velocity of the air [m/s], world frame, unless `step` is told otherwise.
             pad: entries of each kind of obstacle; see `scene_of`.
@@ -182,7 +185,7 @@ class TwinEngine:
         Raises:
             EngineInputError: naming the argument that is not right.
             PhysicsError: the airframe lacks what the physics needs.
-            WorldError: an obstacle moves, or `pad` is too small.
+            WorldError: `pad` is too small.
         """
         physics.check(airframe)
         self.airframe, self.world, self.door = airframe, world, Door(airframe)
@@ -191,6 +194,7 @@ class TwinEngine:
         self._dtype = jax.dtypes.canonicalize_dtype(np.float64)
         self._scene = scene_of(world, pad, self._dtype)
         self._twin: TwinState | None = None
+        self._ticks = 0
         self.reset()
 
     def __enter__(self) -> TwinEngine:
@@ -208,6 +212,7 @@ class TwinEngine:
             EngineInputError: if the state is not that of one body, or not finite.
         """
         self.door.clear()
+        self._ticks = 0
         placed = start_of(self.world) if state is None else state_of(state)
         rotors = self.physics.start(self.airframe, dtype=self._dtype)
         self._twin = twin.start(placed.as_jax(self._dtype), jax.tree.map(jnp.asarray, rotors))
@@ -233,6 +238,7 @@ class TwinEngine:
         air = np.array(self.wind if wind is None else wind_of(wind), self._dtype)
         near = None if others is None else others_of(others).astype(self._dtype)
         for _ in range(ticks):
+            self._ticks += 1
             self._twin, distance = _advance(
                 self.airframe,
                 self.physics,
@@ -242,6 +248,7 @@ class TwinEngine:
                 air,
                 self._mass_scale,
                 near,
+                ticks_in(self._scene, self._ticks),
             )
             contact = contact or bool(distance < self.airframe.collision_radius)
         return jax.tree.map(lambda leaf: np.array(leaf, np.float64), self._twin.body), contact
@@ -336,10 +343,12 @@ def _advance(
     wind: Float[Array, " 3"],
     mass_scale: Float[Array, ""],
     others: Float[Array, "n 3"] | None,
+    ticks: int | Int[Array, ""] | None,
 ) -> tuple[TwinState, Float[Array, ""]]:
-    """One tick, and the distance from the nearest solid after it [m]."""
+    """One tick, and the distance from the nearest solid after it, the last of so many [m]."""
     push = twin.wind_force(airframe, twin_state.body.velocity, wind, mass_scale)
     after = twin.step(
         airframe, twin_state, forces, 1 / PHYSICS_HZ, push, mass_scale, physics, others
     )
-    return after, signed_distance(scene, jnp.asarray(after.body.position))
+    solids = scene_after(scene, ticks)
+    return after, signed_distance(solids, jnp.asarray(after.body.position))

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from sim.airframe import Airframe
-from sim.bullet import build, connect, load_airframe, pybullet
+from sim.bullet import build, connect, load_airframe, movers_of, pybullet
 from sim.bullet.floats import (
     Vector,
     added,
@@ -53,7 +53,7 @@ class BulletSwarm:
 
         Args:
             airframe: what flies.
-            world: where; its obstacles must stand still.
+            world: where.
             count: of drones.
             mass_scale: true mass and inertia over the airframe's.
             wind: velocity of the air [m/s], world frame.
@@ -61,7 +61,6 @@ class BulletSwarm:
         Raises:
             EngineError: no physics server can be started.
             EngineInputError: naming the argument that is not right.
-            WorldError: an obstacle moves.
         """
         if count < 1:
             raise EngineInputError(f"count: expected 1 or more, got {count}")
@@ -74,6 +73,7 @@ class BulletSwarm:
         self.client = connect()
         try:
             first = build(self.client, airframe, world, scale)
+            self._movers = movers_of(self.client, world)
             self._bodies = [first, *(self._another(scale) for _ in range(count - 1))]
             self._saved = pybullet.saveState(physicsClientId=self.client)
         except BaseException:
@@ -110,6 +110,8 @@ class BulletSwarm:
         self._lagged = list(self._quaternions)
         try:
             pybullet.restoreState(self._saved, physicsClientId=self.client)
+            if self._movers is not None:
+                self._movers.reset()
             for i, spin in enumerate(spins.tolist()):
                 self.doors[i].clear()
                 self._set_present(i, present=True)
@@ -147,6 +149,8 @@ class BulletSwarm:
                 )
                 pybullet.applyExternalTorque(body, -1, torque, pybullet.WORLD_FRAME, client)
             pybullet.stepSimulation(client)
+            if self._movers is not None:
+                self._movers.tick()
             pybullet.performCollisionDetection(client)
             points = pybullet.getContactPoints(physicsClientId=client)
             for i in present:

@@ -10,3 +10,5 @@ from sim.bullet.build import build as build
 from sim.bullet.build import connect as connect
 from sim.bullet.build import load_airframe as load_airframe
 from sim.bullet.engine import BulletEngine as BulletEngine
+from sim.bullet.movers import Movers as Movers
+from sim.bullet.movers import movers_of as movers_of

@@ -1,7 +1,8 @@
 """What a physics server of PyBullet holds: the ground, obstacles, one airframe.
 
 Obstacles are bodies of their own in maximal coordinates: in one compound body PyBullet misses
-contacts, and as multibodies they are slow.
+contacts, and as multibodies they are slow. Those that move are put where they belong from outside
+(`sim.bullet.movers`); here all of them stand where they start.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import pybullet
 
 from sim.airframe import Airframe
 from sim.engine import EngineError, EngineInputError
-from sim.fields import WorldError
 from sim.twin import PHYSICS_HZ
 from sim.urdf import urdf_of
 from sim.world import Box, Cylinder, Obstacle, Sphere, World
@@ -52,7 +52,7 @@ def connect(gui: bool = False) -> int:
 def build(
     client: int, airframe: Airframe, world: World, mass_scale: float = 1.0, visual: bool = False
 ) -> int:
-    """Put the ground, the obstacles and the airframe into an empty server.
+    """Put the ground, the obstacles and the airframe into an empty server, in this order.
 
     Args:
         client: PyBullet's id of the server.
@@ -65,7 +65,6 @@ def build(
         PyBullet's id of the airframe's body.
 
     Raises:
-        WorldError: an obstacle moves.
         EngineError: the server refuses.
     """
     try:
@@ -78,25 +77,30 @@ def build(
         raise EngineError(f"physics server: expected it to build, got: {error}") from error
 
 
-def add_obstacles(client: int, world: World, visual: bool = False) -> None:
-    """Put the obstacles of a world into a server.
-
-    Raises:
-        WorldError: an obstacle moves.
-    """
-    for index, obstacle in enumerate(world.obstacles):
-        if any(obstacle.velocity):
-            expected = "0, 0, 0 (moving obstacles are not simulated)"
-            raise WorldError(f"obstacles[{index}].velocity", expected, obstacle.velocity)
-    for obstacle in world.obstacles:
-        _add(client, obstacle, visual)
+def add_obstacles(client: int, world: World, visual: bool = False) -> list[int]:
+    """Put the obstacles of a world into a server; PyBullet's ids of them, in their order."""
+    return [_add(client, obstacle, visual) for obstacle in world.obstacles]
 
 
-def _add(client: int, obstacle: Obstacle, visual: bool) -> None:
-    """One obstacle as one static body."""
-    turn = (0.0, 0.0, 0.0, 1.0)
+def obstacle_bodies(client: int, world: World) -> list[int]:
+    """PyBullet's ids of the obstacles in a server that `build` has filled, in their order."""
+    count = len(world.obstacles)
+    return [pybullet.getBodyUniqueId(1 + i, physicsClientId=client) for i in range(count)]
+
+
+def turn_of(obstacle: Obstacle) -> tuple[float, float, float, float]:
+    """The quaternion (xyzw) of an obstacle's body."""
     if isinstance(obstacle, Cylinder):
-        kind, turn = pybullet.GEOM_CYLINDER, _AXIS_TURNS[obstacle.axis]
+        return _AXIS_TURNS[obstacle.axis]
+    if isinstance(obstacle, Box):
+        return 0.0, 0.0, math.sin(obstacle.yaw / 2), math.cos(obstacle.yaw / 2)
+    return 0.0, 0.0, 0.0, 1.0
+
+
+def _add(client: int, obstacle: Obstacle, visual: bool) -> int:
+    """One obstacle as one static body."""
+    if isinstance(obstacle, Cylinder):
+        kind = pybullet.GEOM_CYLINDER
         solid = {"radius": obstacle.radius, "height": obstacle.height}
         seen = {"radius": obstacle.radius, "length": obstacle.height}
     elif isinstance(obstacle, Sphere):
@@ -105,7 +109,6 @@ def _add(client: int, obstacle: Obstacle, visual: bool) -> None:
     elif isinstance(obstacle, Box):
         kind, solid = pybullet.GEOM_BOX, {"halfExtents": obstacle.half_extents}
         seen = solid
-        turn = (0.0, 0.0, math.sin(obstacle.yaw / 2), math.cos(obstacle.yaw / 2))
     else:
         raise EngineInputError(f"obstacle: expected a Cylinder, Sphere or Box, got {obstacle!r}")
     shape = pybullet.createCollisionShape(kind, physicsClientId=client, **solid)
@@ -113,8 +116,9 @@ def _add(client: int, obstacle: Obstacle, visual: bool) -> None:
     if visual:
         colour = COLOURS[obstacle.SHAPE]
         look = pybullet.createVisualShape(kind, rgbaColor=colour, physicsClientId=client, **seen)
-    pybullet.createMultiBody(
-        0, shape, look, obstacle.center, turn, useMaximalCoordinates=True, physicsClientId=client
+    place, turn = obstacle.center, turn_of(obstacle)
+    return pybullet.createMultiBody(
+        0, shape, look, place, turn, useMaximalCoordinates=True, physicsClientId=client
     )
 
 

@@ -26,6 +26,7 @@ from sim.bullet.floats import (
     wind_push,
     world_wrench,
 )
+from sim.bullet.movers import MovingRoom, movers_of
 from sim.bullet.room import Room
 from sim.engine import (
     Door,
@@ -68,7 +69,7 @@ class BulletEngine:
 
         Args:
             airframe: what flies.
-            world: where; its obstacles must stand still.
+            world: where.
             mass_scale: true mass and inertia over the airframe's.
             wind: velocity of the air [m/s], world frame, unless `step` is told otherwise.
             gui: open PyBullet's window and fly at the speed of the clock.
@@ -78,7 +79,6 @@ class BulletEngine:
             EngineError: no physics server can be started.
             EngineInputError: naming the argument that is not right.
             PhysicsError: the airframe lacks what the physics needs.
-            WorldError: an obstacle moves.
         """
         physics.check(airframe)
         self.airframe, self.world, self.door = airframe, world, Door(airframe)
@@ -86,11 +86,13 @@ class BulletEngine:
         self._mass_scale = mass_scale_of(mass_scale)
         self._mass = self._mass_scale * airframe.mass
         self._rows = [tuple(float(value) for value in row) for row in airframe.mixer]
-        self._room = Room(world, airframe.collision_radius)
         self._clock = time.perf_counter() if gui else None
         self.client = connect(gui)
         try:
             self.body = build(self.client, airframe, world, self._mass_scale, visual=gui)
+            self._movers, radius = movers_of(self.client, world), airframe.collision_radius
+            still = self._movers is None
+            self._room = Room(world, radius) if still else MovingRoom(world, radius, self._movers)
             self._saved = pybullet.saveState(physicsClientId=self.client)
             self.reset()
         except BaseException:
@@ -119,6 +121,8 @@ class BulletEngine:
         try:
             # Contacts of the last flight must not linger in the solver.
             pybullet.restoreState(self._saved, physicsClientId=self.client)
+            if self._movers is not None:
+                self._movers.reset()
             pybullet.resetBasePositionAndOrientation(
                 self.body, placed.position, placed.quaternion, physicsClientId=self.client
             )
@@ -179,6 +183,8 @@ class BulletEngine:
         _step(client)
         self._position, turn = _pose(body, client)
         self._lagged, self._quaternion = self._quaternion, nearer(turn, self._quaternion)
+        if self._movers is not None:
+            self._movers.tick()
         if self._clock is not None:
             self._clock = _wait(self._clock + 1 / PHYSICS_HZ)
         if self._room.holds(self._position):

@@ -1,0 +1,108 @@
+"""Bodies of obstacles that move, and how far a body can move among them before it can touch one.
+
+They are bodies without mass that are put where the law of `sim.motion` has them after each tick:
+nothing stops them or pushes them aside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pybullet
+
+from sim.bullet.build import obstacle_bodies, turn_of
+from sim.bullet.floats import Vector
+from sim.bullet.room import LEAST, MARGIN
+from sim.motion import Velocities, any_moves, fastest
+from sim.shapes import Boxes, Cylinders, Spheres
+from sim.twin import PHYSICS_HZ
+from sim.world import World
+
+_put = pybullet.resetBasePositionAndOrientation
+
+
+class Movers:
+    """The bodies of a world's obstacles that move.
+
+    Attributes:
+        time: for which they stand where they are [s].
+    """
+
+    def __init__(self, client: int, world: World, bodies: Sequence[int]) -> None:
+        """Know them.
+
+        Args:
+            client: PyBullet's id of the server.
+            world: whose obstacles they are.
+            bodies: PyBullet's ids of all its obstacles, in their order.
+        """
+        self._client, self.time, self._ticks = client, 0.0, 0
+        self._rows = [
+            (body, item.center, item.velocity, turn_of(item))
+            for body, item in zip(bodies, world.obstacles, strict=True)
+            if any(item.velocity)
+        ]
+
+    def reset(self) -> None:
+        """Put them where they start."""
+        self._ticks = 0
+        self.place(0.0)
+
+    def tick(self) -> None:
+        """Move on by one tick."""
+        self._ticks += 1
+        self.place(self._ticks / PHYSICS_HZ)
+
+    def place(self, time: float) -> None:
+        """Put them where they stand so long after the start [s]."""
+        self.time = time
+        for body, (x, y, z), (vx, vy, vz), turn in self._rows:
+            _put(body, (x + time * vx, y + time * vy, z + time * vz), turn, self._client)
+
+
+def movers_of(client: int, world: World) -> Movers | None:
+    """Those in a server that `build` has filled; None if nothing moves."""
+    if not any_moves(world.obstacles):
+        return None
+    return Movers(client, world, obstacle_bodies(client, world))
+
+
+class MovingRoom:
+    """As `sim.bullet.room.Room`, but a ball that shrinks as what is outside it may come nearer."""
+
+    def __init__(self, world: World, radius: float, movers: Movers) -> None:
+        """Prepare for a world, and a sphere of `radius` [m]; `movers` knows the time."""
+        packed = [kind.pack(world.obstacles) for kind in (Cylinders, Spheres, Boxes)]
+        counts = tuple(len(solids.center) for solids in packed)
+        speeds = Velocities.pack(world.obstacles, counts)
+        moving = zip(packed, (speeds.cylinders, speeds.spheres, speeds.boxes), strict=True)
+        self._solids = [(solids, velocity) for solids, velocity in moving if len(velocity)]
+        self._fastest = fastest(world.obstacles)
+        self._radius, self._movers = radius + MARGIN, movers
+        self.forget()
+
+    def forget(self) -> None:
+        """Look anew at the next question."""
+        self._x = self._y = self._z = self._when = 0.0
+        self._free = -1.0
+
+    def holds(self, position: Vector) -> bool:
+        """Whether a sphere at `position` [m], world frame, is surely clear of everything solid."""
+        (x, y, z), now = position, self._movers.time
+        dx, dy, dz = x - self._x, y - self._y, z - self._z
+        left = self._free - self._fastest * (now - self._when)
+        if left > 0 and dx * dx + dy * dy + dz * dz < left * left:
+            return True
+        point, nearest = np.array(position), z
+        for solids, velocity in self._solids:
+            there = replace(solids, center=solids.center + now * velocity)
+            nearest = min(nearest, float(there.distances(point).min()))
+        room = nearest - self._radius
+        # Written so that nan fails it.
+        if not room > LEAST:
+            self._free = -1.0
+            return False
+        self._x, self._y, self._z, self._when, self._free = x, y, z, now, room
+        return True
