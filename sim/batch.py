@@ -18,7 +18,7 @@ from sim.flight import Pilot
 from sim.mission import Mission
 from sim.physics import PLAIN, Physics
 from sim.record import OUTCOMES
-from sim.scene import Scene, signed_distance
+from sim.scene import Scene, scene_after, signed_distance
 from sim.sensors import CALM, look
 from sim.state import AnyArray, State, safe_norm
 from sim.twin import PHYSICS_HZ, TwinState, start, step, wind_force
@@ -131,7 +131,7 @@ def _fly(
         seen = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), mission.scene)
 
         def tick(run: _Run, now: tuple[Array, Array, Array, Array | None]) -> tuple[_Run, None]:
-            run = _think(pilot, seen, run, now[1], now[2])
+            run = _think(pilot, scene_after(seen, now[0]), run, now[1], now[2])
             return _act(pilot, airframe, physics, mission, run, now[0], now[3]), None
 
         begin = _begin(pilot, airframe, physics, mission, seen)
@@ -195,13 +195,15 @@ def _act(
     admitted = jnp.clip(jnp.where(jnp.isfinite(forces), forces, 0), 0, airframe.max_force)
     push = None if air is None else wind_force(airframe, before.body.velocity, air)
     after = step(airframe, before, admitted.astype(dtype), force_world=push, physics=physics)
-    clearance = signed_distance(mission.scene, after.body.position) - airframe.collision_radius
+    ticks = tick + 1
+    solids = scene_after(mission.scene, ticks)
+    clearance = signed_distance(solids, after.body.position) - airframe.collision_radius
     leg, outcome = outcome_of(mission, run.leg, after.body.position, clearance < 0, tick)
     moved = safe_norm(after.body.position - before.body.position)
     was = run.result
     result = BatchResult(
         outcome=outcome,
-        time_s=((tick + 1) / PHYSICS_HZ).astype(dtype),
+        time_s=(ticks / PHYSICS_HZ).astype(dtype),
         path_m=was.path_m + moved,
         min_clearance_m=jnp.minimum(was.min_clearance_m, clearance),
         contacts=was.contacts + (clearance < 0),

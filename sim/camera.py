@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from sim.airframe import Airframe
-from sim.bullet import BulletEngine, build, connect, pybullet
+from sim.bullet import BulletEngine, build, connect, movers_of, pybullet
 from sim.engine import EngineError, start_of
 from sim.state import AnyArray, State
 from sim.world import World
@@ -43,11 +43,11 @@ class Stage:
 
         Raises:
             EngineError: no physics server can be started.
-            WorldError: an obstacle moves.
         """
         self.client = connect()
         try:
             self.body = build(self.client, airframe, world, visual=True)
+            self._movers = movers_of(self.client, world)
             self._shadow = _add_shadow(self.client, airframe)
             _add_lines(self.client, world)
             for point in (world.target, *world.via):
@@ -65,8 +65,12 @@ class Stage:
         """Close the stage."""
         self.close()
 
-    def show(self, state: State) -> None:
+    def show(self, state: State, time: float = 0.0) -> None:
         """Put the drone where it is in `state`.
+
+        Args:
+            state: of the drone.
+            time: since the flight began [s], for obstacles that move.
 
         Raises:
             EngineError: the stage was closed.
@@ -77,6 +81,8 @@ class Stage:
             (self._shadow, [*position[:2], 0.0], [0, 0, 0, 1]),
         )
         try:
+            if self._movers is not None:
+                self._movers.place(time)
             for body, place, turn in poses:
                 pybullet.resetBasePositionAndOrientation(
                     body, place, turn, physicsClientId=self.client

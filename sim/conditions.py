@@ -95,9 +95,10 @@ def start_in(disturbance: Disturbance, seed: int, world: World, airframe: Airfra
     room = min(START_ROOM, float(clearance(world, radius, np.asarray(own.position)[None])[0]))
     way, glide = np.linspace(0, 1, 64)[:, None], np.linspace(0, START_GLIDE, 16)[:, None]
     moved = np.concatenate([way * offset, offset + glide * velocity])
+    times = np.concatenate([0 * way, glide])[:, 0]
     for share in (*0.5 ** np.arange(12), 0.0):
         places = own.position + share * moved
-        if share == 0 or _clear(world, radius, places, room):
+        if share == 0 or _clear(world, radius, places, times, room):
             break
     half = np.linalg.norm(turn) / 2
     twist = np.array([*(np.sinc(half / np.pi) * turn / 2), np.cos(half)])
@@ -115,8 +116,14 @@ def _direction(draws: np.random.Generator) -> Float[np.ndarray, " 3"]:
     return vector / np.linalg.norm(vector)
 
 
-def _clear(world: World, radius: float, places: Float[np.ndarray, "n 3"], room: float) -> bool:
-    """Whether the drone's sphere has room at all places, and is inside the bounds there."""
+def _clear(
+    world: World,
+    radius: float,
+    places: Float[np.ndarray, "n 3"],
+    times: Float[np.ndarray, " n"],
+    room: float,
+) -> bool:
+    """Whether the drone's sphere has room at all places at the times, inside the bounds there."""
     low, high = np.array(world.bounds)
     inside = ((places >= low) & (places <= high)).all()
-    return bool(inside and (clearance(world, radius, places) >= room).all())
+    return bool(inside and (clearance(world, radius, places, times) >= room).all())

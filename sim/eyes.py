@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from sim.scene import Scene
+from sim.scene import Scene, scene_at
 from sim.sensors import Disturbance, RayFan, Sight, begin_blemish, blemish, look, range_errors
 from sim.sensors.errors import Models
 from sim.state import State
@@ -36,7 +36,8 @@ class Eyes:
         Args:
             pattern: rays to cast.
             sight_rate: sights a second [Hz].
-            scene: what there is to see; rays are cast in float32.
+            scene: what there is to see, as it stands at the time of each sight; rays are cast in
+                float32.
             disturbance: noise, losses, lasting errors of the rays, jitter and delay.
             seed: of their draws.
 
@@ -87,7 +88,10 @@ class Eyes:
     def see(self, state: State, now: float, believed: State | None = None) -> Sight:
         """Cast the rays now, and have them ready; arguments as those of `look`."""
         key = np.array([self._draws.integers(1 << 32), round(now * PHYSICS_HZ)], np.uint32)
-        sight = jax.block_until_ready(_look(self._pattern, self._noise, self._scene, state, key))
+        time = None if self._scene.velocities is None else now
+        sight = jax.block_until_ready(
+            _look(self._pattern, self._noise, self._scene, state, key, time)
+        )
         sight = self._spoilt(sight, now) if self._models else sight
         return sight if believed is None else replace(sight, state=believed.as_jax())
 
@@ -104,8 +108,15 @@ class Eyes:
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _look(pattern: RayFan, noise: Disturbance, scene: Scene, state: State, key: Array) -> Sight:
-    return look(pattern, scene, state, noise, key)
+def _look(
+    pattern: RayFan,
+    noise: Disturbance,
+    scene: Scene,
+    state: State,
+    key: Array,
+    time: float | Array | None,
+) -> Sight:
+    return look(pattern, scene_at(scene, time), state, noise, key)
 
 
 @partial(jax.jit, static_argnums=0)

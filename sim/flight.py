@@ -121,7 +121,6 @@ def fly(
     Raises:
         ValueError: for an unknown engine.
         PhysicsError: for an airframe that lacks what the physics needs.
-        WorldError: for obstacles that move.
     """
     mission = mission_of(world, jax.dtypes.canonicalize_dtype(np.float64), pad_of(world))
     conditions = Conditions.draw(disturbance, seed or 0)
@@ -180,7 +179,6 @@ def open_engine(
     Raises:
         ValueError: there is no such engine.
         EngineError: no physics server can be started.
-        WorldError: an obstacle moves.
     """
     scale, wind = conditions.mass_scale, conditions.wind
     airframe = conditions.airframe(airframe)

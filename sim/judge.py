@@ -93,7 +93,8 @@ def verdict(flight: Flight) -> Verdict:
     start = np.asarray(flight.world.start_position, np.float64)
     path = np.vstack([start, flight.position[sound]])
     path_m = float(np.linalg.norm(np.diff(path, axis=0), axis=1).sum())
-    clearances = clearance(flight.world, flight.airframe.collision_radius, path)
+    times = np.concatenate([[0.0], flight.times[sound]])
+    clearances = clearance(flight.world, flight.airframe.collision_radius, path, times)
     act, think = flight.act_seconds * 1e3, flight.think_seconds * 1e3
     time_s = float(flight.times[-1])
     return Verdict(

@@ -12,7 +12,7 @@ from jax import Array
 from jaxtyping import Bool, Float, UInt32
 
 from sim.env.config import EnvConfig
-from sim.scene import Scene
+from sim.scene import Scene, scene_after, ticks_in
 from sim.sensors import look
 from sim.shapes import Spheres
 from sim.state import AnyArray, State
@@ -24,6 +24,7 @@ def look_around(
     states: State,
     present: Bool[np.ndarray, " n"],
     keys: UInt32[np.ndarray, "n 2"],
+    ticks: int = 0,
 ) -> tuple[Float[np.ndarray, "n rays"], Bool[np.ndarray, "n rays"]]:
     """Cast the rays of all drones; each meets the solids and the spheres of the others.
 
@@ -33,20 +34,27 @@ def look_around(
         states: of the drones.
         present: which drones are there to be seen.
         keys: random keys of the noise.
+        ticks: since the flight began, for which obstacles that move have moved on.
 
     Returns:
         Distance along each ray [m], and False where its return was lost.
     """
-    ranges, valid = _look_around(config, scene, states.as_numpy(np.float32), present, keys)
+    bodies, moved_on = states.as_numpy(np.float32), ticks_in(scene, ticks)
+    ranges, valid = _look_around(config, scene, bodies, present, keys, moved_on)
     return np.asarray(ranges), np.asarray(valid)
 
 
 @partial(jax.jit, static_argnums=0)
 def _look_around(
-    config: EnvConfig, scene: Scene, states: State, present: Array, keys: Array
+    config: EnvConfig,
+    scene: Scene,
+    states: State,
+    present: Array,
+    keys: Array,
+    ticks: Array | int | None,
 ) -> tuple[AnyArray, AnyArray]:
     radius = config.airframe.collision_radius
-    count = present.shape[0]
+    count, scene = present.shape[0], scene_after(scene, ticks)
 
     def one(drone: Array, state: State, key: Array) -> tuple[AnyArray, AnyArray]:
         seen = present & (jnp.arange(count) != drone)

@@ -219,7 +219,12 @@ class SwarmEnv(ParallelEnv):
         words = self._noise.integers(1 << 32, size=swarm.count, dtype=np.uint32)
         keys = np.stack([words, np.full_like(words, self._tick)], axis=-1)
         ranges, valid = look_around(
-            self.config.compiled(), self._mission.scene, self._states, swarm.flying, keys
+            self.config.compiled(),
+            self._mission.scene,
+            self._states,
+            swarm.flying,
+            keys,
+            self._tick,
         )
         observations, infos = {}, {}
         for i in drones:

@@ -16,8 +16,8 @@ def env_id(family: str) -> str:
 
 
 def ids() -> dict[str, str]:
-    """Names of the environments by family; engines do not move obstacles, so none where any do."""
-    return {name: env_id(name) for name, family in FAMILIES.items() if not family.moves}
+    """Names of the environments by family."""
+    return {name: env_id(name) for name in FAMILIES}
 
 
 ENV_IDS = tuple(ids().values())

@@ -18,7 +18,7 @@ from sim.env.config import EnvConfig
 from sim.env.observations import see
 from sim.env.tasks import CRASHES, way_to_go
 from sim.env.worlds import Setting
-from sim.scene import signed_distance
+from sim.scene import scene_after, signed_distance
 from sim.sensors import look
 from sim.state import AnyArray
 from sim.twin import PHYSICS_HZ, TwinState
@@ -123,14 +123,15 @@ def _tick(
     forces = jnp.asarray(controller_of(config)(body, command))
     push = twin.wind_force(airframe, body.velocity, setting.wind, setting.mass_scale)
     after = twin.step(airframe, flight.twin, forces, 1 / PHYSICS_HZ, push, setting.mass_scale)
-    position = after.body.position
-    contact = signed_distance(setting.mission.scene, position) < airframe.collision_radius
+    position, ticks = after.body.position, flight.tick + 1
+    solids = scene_after(setting.mission.scene, ticks)
+    contact = signed_distance(solids, position) < airframe.collision_radius
     leg, outcome = outcome_of(setting.mission, flight.leg, position, contact, flight.tick)
     crashed = jnp.any(outcome == jnp.array(_CRASHES))
     new = Flights(
         twin=after,
         leg=jnp.where(crashed, flight.leg, leg),
-        tick=flight.tick + 1,
+        tick=ticks,
         outcome=outcome,
         contact=contact,
     )
@@ -143,7 +144,8 @@ def _view(config: EnvConfig, setting: Setting, flight: Flights, word: UInt32[Any
     body, target = flight.twin.body, setting.way.targets[flight.leg]
     scene = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), setting.mission.scene)
     key = jnp.stack([jnp.asarray(word), flight.tick.astype(jnp.uint32)])
-    sight = look(config.rays, scene, body, config.disturbance, key)
+    seen = scene_after(scene, flight.tick)
+    sight = look(config.rays, seen, body, config.disturbance, key)
     return View(
         seen=see(body, target),
         ranges=sight.ranges,

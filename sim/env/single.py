@@ -153,7 +153,7 @@ class DroneEnv(gymnasium.Env[Observation, np.ndarray]):
 
         if self._stage is None:
             self._stage = Stage(self.config.airframe, self._opened().world)
-        self._stage.show(self._state)
+        self._stage.show(self._state, self._tick / PHYSICS_HZ)
         eye, look_at = chase_view(self._state, float(yaw_of(self._state.quaternion)))
         return render(self._stage, eye, look_at, *PICTURE)
 

@@ -17,9 +17,10 @@ from jaxtyping import Float
 from sim.env.config import EnvConfig
 from sim.env.errors import EnvError
 from sim.env.tasks import Way, way_of
+from sim.families import FAMILIES
 from sim.flight import Conditions, pad_of
 from sim.mission import Mission, mission_of
-from sim.scene import Counts
+from sim.scene import Counts, with_velocities
 from sim.state import AnyArray
 
 KEPT = 1024
@@ -103,7 +104,11 @@ class Worlds:
     def _new_setting(self, seed: int, room: Counts) -> Setting:
         """One world as numpy arrays, with room for so many obstacles."""
         dtype = jax.dtypes.canonicalize_dtype(np.float64)
-        mission = jax.tree.map(np.asarray, mission_of(self._config.world_of(seed), dtype, room))
+        mission = mission_of(self._config.world_of(seed), dtype, room)
+        if FAMILIES[self._config.family].moves:
+            # All of a stack have velocities: also a world that happens to have no obstacle.
+            mission = replace(mission, scene=with_velocities(mission.scene))
+        mission = jax.tree.map(np.asarray, mission)
         conditions = Conditions.draw(self._config.disturbance, seed)
         scale = np.array(conditions.mass_scale, dtype)
         return Setting(mission, way_of(mission), np.array(conditions.wind, dtype), scale)

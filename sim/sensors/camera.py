@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from sim.airframe import CF2X
-from sim.bullet import build, connect, pybullet
+from sim.bullet import build, connect, movers_of, pybullet
 from sim.engine import EngineError
 from sim.quiet import unheard
 from sim.sensors.depth import check_pinhole
@@ -86,12 +86,11 @@ class CameraRig:
 
         Args:
             camera: that looks.
-            world: of obstacles that stand still.
+            world: any.
 
         Raises:
             CameraError: the renderer cannot be had here.
             EngineError: no physics server can be started.
-            WorldError: an obstacle moves.
         """
         self.camera, self.renderer = camera, renderer_of(camera.renderer)
         self.client = connect()
@@ -99,6 +98,7 @@ class CameraRig:
             if self.renderer == "egl":
                 load_egl(self.client)
             drone = build(self.client, CF2X, world, visual=True)
+            self._movers = movers_of(self.client, world)
             pybullet.removeBody(drone, physicsClientId=self.client)
         except BaseException:
             self.close()
@@ -112,8 +112,21 @@ class CameraRig:
         """Close the rig."""
         self.close()
 
-    def look(self, state: State) -> Picture:
-        """What the camera sees from a drone in `state`; see `photograph`."""
+    def look(self, state: State, time: float = 0.0) -> Picture:
+        """What the camera sees from a drone; see `photograph`.
+
+        Args:
+            state: of the drone.
+            time: since the flight began [s], for obstacles that move.
+
+        Raises:
+            EngineError: the rig was closed, or its server is gone.
+        """
+        try:
+            if self._movers is not None:
+                self._movers.place(time)
+        except pybullet.error as error:
+            raise EngineError(f"physics server: expected it to answer, got: {error}") from error
         return photograph(self.camera, self.client, state, self.renderer)
 
     def close(self) -> None:
