@@ -37,6 +37,10 @@ SLOW = 0.3
 """Virtual speed below which the backup holds its anchor instead of braking [m/s]."""
 
 
+class MapError(ValueError):
+    """A map that stands still is no map of a world whose obstacles move."""
+
+
 class TimeStepError(ValueError):
     """A time step that is not positive and finite."""
 
@@ -89,7 +93,13 @@ class LiquidPilot:
         self._compiled = False
 
     def reset(self, mission: Mission) -> Memory:
-        """The memory at the start of a mission."""
+        """The memory at the start of a mission.
+
+        Raises:
+            MapError: the barrier sees the map, and obstacles move.
+        """
+        if self.sees == "map" and mission.scene.velocities is not None:
+            raise MapError("sees: expected 'rays' where obstacles move, got 'map'")
         mind, points, radii, guard = self._reset(mission.start)
         task = Task(
             targets=mission.targets,

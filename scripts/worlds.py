@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class Worlds:
     """List the families; or show one world, and write its file.
 
+    What moves is measured where it stands at the start.
+
     Exit code 0: done. 2: bad input.
     """
 
@@ -92,11 +94,16 @@ def _show(options: Worlds) -> None:
 
 def _figures(world: World) -> dict[str, str]:
     """What a world is, in a few lines."""
+    from sim.motion import fastest
+
     kinds = Counter(item.SHAPE for item in world.obstacles)
     size = (upper - lower for lower, upper in zip(*world.bounds, strict=True))
+    moving = [item for item in world.obstacles if any(item.velocity)]
+    motion = f"{len(moving)}, at up to {fastest(moving):.2f} m/s" if moving else "none"
     return {
         "size": " x ".join(f"{edge:g}" for edge in size) + " m",
         "obstacles": ", ".join(f"{kinds[kind]} {kind}" for kind in sorted(kinds)) or "none",
+        "moving": motion,
         "vias": f"{len(world.via)}",
         "straight": f"{world.length:.2f} m at {world.speed:g} m/s, within {world.time_limit:g} s",
     }

@@ -18,7 +18,7 @@ from sim.fields import LARGEST
 from sim.shapes import Box, Cylinder, Obstacle, Sphere
 from sim.state import AnyArray
 
-Solid = TypeVar("Solid", Cylinder, Sphere, Box)
+Solid = TypeVar("Solid", bound=Obstacle)
 
 
 @no_type_check  # At run time only: jax also fills pytrees with axes, shapes and placeholders.

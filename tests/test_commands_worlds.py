@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 
 import pytest
@@ -44,7 +45,9 @@ def test_a_world_is_shown_and_written(main, capsys, tmp_path):
     assert shown["traversability"] == f"{measured.traversability:.4f} 1/m"
     assert shown["occlusion"] == f"{measured.occlusion:.4f}"
     assert shown["size"] == "6 x 6 x 2 m" and shown["vias"] == "4"
-    assert shown["obstacles"] == "22 box, 6 cylinder"
+    assert shown["obstacles"] == "22 box, 6 cylinder" and shown["moving"] == "none"
+    assert main(["--world", "moving", "--seed", "7"]) == 0
+    assert re.search(r"^moving +\d+, at up to (0\.9\d|1\.00) m/s$", capsys.readouterr().out, re.M)
 
 
 @pytest.mark.parametrize(

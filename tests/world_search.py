@@ -48,5 +48,8 @@ def straight_flight(world: World, step: float = 0.02) -> np.ndarray:
 
 
 def straight_fails(world: World) -> bool:
-    """Whether that flyer, a sphere of 6 cm, hits something."""
-    return bool((distances_of(world.obstacles, straight_flight(world)) < SPHERE).any())
+    """Whether that flyer, a sphere of 6 cm at the set speed, hits something."""
+    flown = straight_flight(world)
+    way = np.linalg.norm(np.diff(flown, axis=0), axis=1).cumsum()
+    times = np.concatenate([[0.0], way]) / world.speed
+    return bool((distances_of(world.obstacles, flown, times) < SPHERE).any())

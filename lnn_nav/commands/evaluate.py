@@ -24,6 +24,7 @@ from lnn_nav.commands.shell import (
     open_console,
     option,
     parse,
+    see_what_moves,
     set_up_engine,
     set_up_jax,
     world_from_file,
@@ -210,12 +211,14 @@ def _missions(options: Evaluate) -> tuple[list[MissionName], World | None]:
     first, count = options.first_seed, options.missions
     if options.world_file is not None:
         world = world_from_file(options.world_file, options.speed)
+        see_what_moves(options.barrier_sees, world)
         return [(options.world_file.stem, first + index) for index in range(count)], world
     families = [name.strip() for name in options.worlds.split(",")]
     with fields(family="--worlds", families="--worlds"):
         missions = suite(families, first, count)
     for family in families:
-        generated("--worlds", family, first, options.speed, options.density)
+        world = generated("--worlds", family, first, options.speed, options.density)
+        see_what_moves(options.barrier_sees, world)
     return missions, None
 
 

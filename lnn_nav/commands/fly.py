@@ -21,6 +21,7 @@ from lnn_nav.commands.shell import (
     open_console,
     option,
     parse,
+    see_what_moves,
     set_up_engine,
     set_up_jax,
     world_from_file,
@@ -130,6 +131,7 @@ def _prepared(options: Fly) -> tuple[World, LiquidPilot]:
         world = world_from_file(options.world_file, options.speed)
     else:
         world = generated("--world", options.world, options.seed, options.speed)
+    see_what_moves(options.barrier_sees, world)
     with option(f"--pilot {options.pilot}"):
         pilot = load_pilot(options.pilot, options.barrier == "on", options.barrier_sees)
     return world, pilot

@@ -185,19 +185,27 @@ def writable_folder(name: str, folder: Path) -> None:
 def generated(
     name: str, family: str, seed: int, speed: float | None, density: float | None = None
 ) -> World:
-    """A world of a family, whose obstacles stand still.
+    """A world of a family.
 
     Raises:
         InputError: naming the option, for the family `name`.
     """
     from sim.families import generate
-    from sim.scene import scene_of
 
     with fields(family=name):
-        world = generate(family, seed, speed, density)
-    with option(f"{name} {family}"):
-        scene_of(world)  # refuses what moves
-    return world
+        return generate(family, seed, speed, density)
+
+
+def see_what_moves(sees: str, world: World) -> None:
+    """See that a barrier which knows the map can fly there: its map stands still.
+
+    Raises:
+        InputError: naming the option.
+    """
+    from sim.motion import any_moves
+
+    if sees == "map" and any_moves(world.obstacles):
+        raise InputError("--barrier-sees: expected rays where obstacles move, got map")
 
 
 def world_from_file(path: Path, speed: float | None) -> World:
@@ -208,12 +216,10 @@ def world_from_file(path: Path, speed: float | None) -> World:
     """
     from dataclasses import replace
 
-    from sim.scene import scene_of
     from sim.world import load_world
 
     with option(f"--world-file {path}"):
         world = load_world(path)
-        scene_of(world)  # refuses what moves
     if speed is None:
         return world
     with option("--speed"):

@@ -78,7 +78,7 @@ def _path(flight: Flight) -> Panel:
 
 def _barrier(flight: Flight) -> Panel:
     world, radius = flight.world, flight.airframe.collision_radius
-    columns = {"clearance": clearance(world, radius, flight.position)}
+    columns = {"clearance": clearance(world, radius, flight.position, flight.times)}
     lines = [Line("clearance", LINES[5])]
     if "barrier" in flight.records:
         barrier = flight.records["barrier"].reshape(len(flight.times), -1).min(axis=1)

@@ -16,6 +16,7 @@ from sim.camera import Stage, chase_view, render
 from sim.clearances import clearance
 from sim.files import write_atomically
 from sim.judge import finite_ticks, interventions
+from sim.motion import any_moves
 from sim.record import Flight
 from sim.state import State, yaw_of
 
@@ -77,21 +78,25 @@ def film(flight: Flight, width: int = 360, height: int = 270) -> bytes:
     """
     shots = plan(flight)
     path = flight.position[shots.rows]
+    moving = any_moves(flight.world.obstacles)
     chart, to_chart = small_map(flight, path)
     speeds = np.linalg.norm(flight.velocity, axis=1)
-    gaps = clearance(flight.world, flight.airframe.collision_radius, flight.position)
+    radius = flight.airframe.collision_radius
+    gaps = clearance(flight.world, radius, flight.position, flight.times)
     changed = interventions(flight)
     pictures = []
     with Stage(enlarged(flight.airframe), flight.world) as stage:
         for k, row in enumerate(shots.rows.tolist()):
-            state = _state(flight, row)
-            stage.show(state)
+            state, time = _state(flight, row), float(flight.times[row])
+            stage.show(state, time)
+            if moving:
+                chart, _ = small_map(flight, path, time)
             eye, look_at = chase_view(
                 state, float(shots.headings[k]), float(shots.distances[k]), float(shots.heights[k])
             )
             since = shots.rows[k - 1] + 1 if k else 0
             caption = Caption(
-                time=float(flight.times[row]),
+                time=time,
                 speed=float(speeds[row]),
                 clearance=float(gaps[row]),
                 lit=bool(changed[since : row + 1].any()),
@@ -177,7 +182,8 @@ def _free_shares(
     places = flight.position[rows][:, None] + shares[:, None] * (
         BEHIND * back[:, None] + np.array([0.0, 0.0, ABOVE])
     )
-    room = clearance(flight.world, LENS, places.reshape(-1, 3)).reshape(len(rows), -1)
+    times = np.repeat(flight.times[rows], len(shares))
+    room = clearance(flight.world, LENS, places.reshape(-1, 3), times).reshape(len(rows), -1)
     blocked = (room <= 0).cumsum(axis=1) > 0
     free = np.where(blocked, 0.0, shares).max(axis=1).clip(min=shares[0])
     # In before it is blocked, out again slowly.

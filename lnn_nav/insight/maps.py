@@ -11,6 +11,7 @@ from lnn_nav.insight.silhouettes import View, silhouette
 from lnn_nav.insight.svg import Scale, element, label, number
 from lnn_nav.insight.track import closest, coloured, crosses, drone, halo, places, touch
 from sim.judge import fallbacks, interventions
+from sim.motion import obstacle_at
 from sim.record import Flight
 from sim.world import Obstacle
 
@@ -92,6 +93,7 @@ def _map(
     clip = f"clip-{name}"
     inside = "".join(
         [
+            *_ways(flight, view),
             *_obstacles(flight, view),
             places(flight.world, view),
             halo(x, y, interventions(flight)[panel.rows]),
@@ -131,11 +133,25 @@ def _obstacles(flight: Flight, view: View) -> list[str]:
     return [shape for _, shape in sorted(drawn, key=lambda pair: pair[0])]
 
 
+def _ways(flight: Flight, view: View) -> list[str]:
+    """What moves is drawn where it starts; a faint trace leads to where it is at the end."""
+    end, drawn = float(flight.times[-1]), []
+    for item in flight.world.obstacles:
+        if any(item.velocity):
+            last = obstacle_at(item, end)
+            (x1, y1), (x2, y2) = view(np.array([item.center, last.center])).tolist()
+            drawn.append(silhouette(last, view, class_="gone"))
+            drawn.append(element("line", class_="gone", x1=x1, y1=y1, x2=x2, y2=y2))
+    return drawn
+
+
 def _matters(item: Obstacle, flight: Flight, view: View) -> bool:
     """From above: it reaches the heights flown. From the side: it comes near the path."""
     half = np.array(item.half_size)
     low, high = np.array(item.center) - half, np.array(item.center) + half
-    points = flight.position[np.isfinite(flight.position).all(axis=1)]
+    sound = np.isfinite(flight.position).all(axis=1)
+    # As the obstacle sees it: where the drone would have passed it, had it stood still.
+    points = flight.position[sound] - flight.times[sound][:, None] * np.array(item.velocity)
     if view.from_above:
         heights = points[:, 2]
         return bool(not len(heights) or (low[2] < heights.max() and high[2] > heights.min()))

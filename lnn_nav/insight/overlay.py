@@ -12,6 +12,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from sim.camera import FIELD_OF_VIEW, NEAR
+from sim.motion import obstacle_at
 from sim.record import Flight
 from sim.world import Box
 
@@ -70,15 +71,23 @@ def draw_over(
     return image
 
 
-def small_map(flight: Flight, path: Float[np.ndarray, "N 3"]) -> tuple[Image.Image, MapScale]:
-    """The world from above, with the whole path in it, and the way from metres to its pixels."""
+def small_map(
+    flight: Flight, path: Float[np.ndarray, "N 3"], time: float = 0.0
+) -> tuple[Image.Image, MapScale]:
+    """The world from above, with the whole path in it, and the way from metres to its pixels.
+
+    Args:
+        flight: in its world.
+        path: [m].
+        time: for which obstacles that move are drawn [s].
+    """
     points = np.vstack([path, [flight.world.target], [flight.world.start_position]])[:, :2]
     low, high = points.min(axis=0) - 1.2, points.max(axis=0) + 1.2
     scale = MapScale(low[0], high[1], MAP_WIDTH / (high[0] - low[0]))
     height = int(np.clip((high[1] - low[1]) * scale.pixels, 24, 96))
     chart = Image.new("RGB", (MAP_WIDTH, height), (244, 246, 248))
     draw = ImageDraw.Draw(chart)
-    for item in flight.world.obstacles:
+    for item in (obstacle_at(item, time) for item in flight.world.obstacles):
         if isinstance(item, Box):
             corners = _corners(item)
             draw.polygon([scale(*corner) for corner in corners], fill=DARK)

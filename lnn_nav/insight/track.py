@@ -85,7 +85,8 @@ def crosses(places: Float[np.ndarray, "N 2"]) -> str:
 
 def closest(flight: Flight, view: View) -> str:
     """A ring where the flight came nearest to anything solid."""
-    distances = clearance(flight.world, flight.airframe.collision_radius, flight.position)
+    radius = flight.airframe.collision_radius
+    distances = clearance(flight.world, radius, flight.position, flight.times)
     if not np.isfinite(distances).any():
         return ""
     row = int(np.nanargmin(distances))

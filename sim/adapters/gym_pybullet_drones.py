@@ -28,7 +28,7 @@ from jaxtyping import Float
 
 from sim import twin
 from sim.airframe import CF2P, CF2X, RACER, Airframe
-from sim.bullet import add_obstacles, pybullet
+from sim.bullet import Movers, add_obstacles, pybullet
 from sim.clearances import clearance
 from sim.engine import (
     Door,
@@ -99,7 +99,7 @@ class AviaryEngine:
 
         Args:
             airframe: one of `AIRFRAMES`.
-            world: where; its obstacles must stand still.
+            world: where.
             mass_scale: true mass and inertia over the airframe's.
             wind: velocity of the air [m/s], world frame, unless `step` is told otherwise.
             physics: drag, ground effect and downwash are its own; of these, one or all.
@@ -193,9 +193,11 @@ class AviaryEngine:
                 physicsClientId=client,
             )
         aviary.step(speeds[None])
+        aviary.movers.tick()
         pybullet.performCollisionDetection(physicsClientId=client)
         points = pybullet.getContactPoints(body, physicsClientId=client)
-        room = clearance(self.world, self.airframe.collision_radius, aviary.pos)[0]
+        times = np.array([aviary.movers.time])
+        room = clearance(self.world, self.airframe.collision_radius, aviary.pos, times)[0]
         return room < 0.0 or any(point[8] <= 0.0 for point in points)
 
     def close(self) -> None:
@@ -277,7 +279,8 @@ def _aviary_class() -> type[Any]:
             super().__init__(**options)
 
         def _addObstacles(self) -> None:
-            add_obstacles(self.CLIENT, self._world)
+            bodies = add_obstacles(self.CLIENT, self._world)
+            self.movers = Movers(self.CLIENT, self._world, bodies)
 
     return WorldAviary
 
