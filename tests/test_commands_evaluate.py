@@ -96,6 +96,7 @@ def test_failures_are_in_the_figures_and_in_the_exit_code(quick, monkeypatch, tm
         (["--density", "-1"], r"--density: expected a number"),
         (["--density", "1", "--world-file", "GOOD"], r"--density: expected none"),
         (["--world-file", "BAD"], r"--world-file BAD: file: expected JSON"),
+        (["--worlds", "forest,moving", "--barrier-sees", "map"], r"--barrier-sees: expected rays"),
         (["--pilot", "nobody"], r"--pilot nobody: pilot: expected a folder"),
         (["--wind", "nan"], r"--wind: expected a finite number >= 0, got nan"),
         (["--mass-error", "-0.1"], r"--mass-error: expected a finite number >= 0"),

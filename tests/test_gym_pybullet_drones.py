@@ -14,6 +14,7 @@ from sim.engine import Engine, EngineError, EngineInputError
 from sim.physics import Physics
 from sim.rotors import Rotors
 from sim.sensors import Sight
+from sim.shapes import Sphere
 
 
 def theirs(module="envs.CtrlAviary"):
@@ -73,6 +74,23 @@ def test_its_world_is_ours_and_is_touched_where_ours_is():
     first = [int(np.argmax(touched)) for touched in flown]
     # Its own cylinder reaches 1.3 mm further than the sphere.
     assert all(touched.any() for touched in flown) and 0 <= first[0] - first[1] <= 2
+
+
+def test_what_moves_in_our_world_moves_in_its():
+    """A ball comes at a hovering drone; a reset puts it back. Stopped, it would not be met."""
+    theirs()
+    firsts = []
+    for velocity in ((-1.0, 0.0, 0.0), (0.0, 0.0, 0.0)):
+        world = flying.open_world(obstacles=(Sphere((1.0, 0.0, 1.5), 0.3, velocity),))
+        for kind in (BulletEngine, adapter.AviaryEngine):
+            with kind(CF2X, world) as engine:
+                for _ in range(2):
+                    engine.reset()
+                    touched = [engine.step([CF2X.hover_force] * 4)[1] for _ in range(200)]
+                    firsts.append(int(np.argmax(touched)) if any(touched) else 200)
+    ours, again, its, its_again = firsts[:4]
+    assert ours == again == 153 and its == its_again and 0 <= ours - its <= 2
+    assert firsts[4:] == [200] * 4
 
 
 def test_limits_are_counted_at_its_door_too():

@@ -13,8 +13,9 @@ from flax import nnx
 from pilot_rig import room, straight_pilot, wish_for
 
 from lnn_nav.design import Design
-from lnn_nav.pilot import LiquidPilot, TimeStepError
+from lnn_nav.pilot import LiquidPilot, MapError, TimeStepError
 from lnn_nav.policy import Policy
+from lnn_nav.straight import StraightLine
 from lnn_nav.verify import FAULTS, Fault, Faulty
 from sim import Box, mission_of, verdict
 from sim.flight import fly
@@ -175,6 +176,16 @@ def test_a_time_step_that_is_none_is_refused_by_name(dt):
     memory = pilot.reset(mission_of(room(WALL), jnp.float64))
     with pytest.raises(TimeStepError, match="dt: expected a positive finite"):
         pilot.think(memory, plain_sight(pilot), dt)
+
+
+def test_a_map_that_stands_still_is_no_map_of_what_moves():
+    drifting = mission_of(room(replace(WALL, velocity=(0.1, 0.0, 0.0))), jnp.float64)
+    design = Design()
+    seer = LiquidPilot(design, StraightLine(design.policy), sees="map")
+    with pytest.raises(MapError, match="sees: expected 'rays' where obstacles move, got 'map'"):
+        seer.reset(drifting)
+    assert seer.reset(mission_of(room(WALL), jnp.float64)).task.scene is not None
+    assert straight_pilot().reset(drifting).task.scene is None
 
 
 def test_before_anything_was_scanned_no_wish_moves_the_drone():

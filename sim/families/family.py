@@ -34,7 +34,7 @@ class Family:
         corridor: half-width of the corridor that each of its worlds has [m].
         cell: of the grid on which the corridor is searched [m].
         scales: whether `density` means anything there; where not, every density but 1 is refused.
-        moves: whether obstacles have velocities, so that only what simulates them can fly there.
+        moves: whether its obstacles have velocities.
     """
 
     name: str
