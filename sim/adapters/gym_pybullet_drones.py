@@ -198,7 +198,7 @@ class AviaryEngine:
         points = pybullet.getContactPoints(body, physicsClientId=client)
         times = np.array([aviary.movers.time])
         room = clearance(self.world, self.airframe.collision_radius, aviary.pos, times)[0]
-        return room < 0.0 or any(point[8] <= 0.0 for point in points)
+        return bool(room < 0.0) or any(point[8] <= 0.0 for point in points)
 
     def close(self) -> None:
         """Stop its physics server. Closing twice is fine."""
