@@ -195,15 +195,14 @@ def _act(
     admitted = jnp.clip(jnp.where(jnp.isfinite(forces), forces, 0), 0, airframe.max_force)
     push = None if air is None else wind_force(airframe, before.body.velocity, air)
     after = step(airframe, before, admitted.astype(dtype), force_world=push, physics=physics)
-    ticks = tick + 1
-    solids = scene_after(mission.scene, ticks)
+    solids = scene_after(mission.scene, tick, 1)
     clearance = signed_distance(solids, after.body.position) - airframe.collision_radius
     leg, outcome = outcome_of(mission, run.leg, after.body.position, clearance < 0, tick)
     moved = safe_norm(after.body.position - before.body.position)
     was = run.result
     result = BatchResult(
         outcome=outcome,
-        time_s=(ticks / PHYSICS_HZ).astype(dtype),
+        time_s=((tick + 1) / PHYSICS_HZ).astype(dtype),
         path_m=was.path_m + moved,
         min_clearance_m=jnp.minimum(was.min_clearance_m, clearance),
         contacts=was.contacts + (clearance < 0),

@@ -102,16 +102,17 @@ def scene_at(scene: Scene, time: float | Float[AnyArray, "*batch"] | None) -> Sc
     return replace(scene, **moved, velocities=None)
 
 
-def scene_after(scene: Scene, ticks: int | Int[AnyArray, "*batch"] | None) -> Scene:
+def scene_after(scene: Scene, ticks: int | Int[AnyArray, "*batch"] | None, more: int = 0) -> Scene:
     """The scene as it stands after so many physics ticks; see `scene_at`.
 
     Args:
         scene: one scene, or stacked ones.
         ticks: since the flight began; `ticks_in` makes them None where nothing moves.
+        more: ticks on top of them.
     """
     if scene.velocities is None:
         return scene
-    return scene_at(scene, jnp.asarray(ticks) / PHYSICS_HZ)
+    return scene_at(scene, (jnp.asarray(ticks) + more) / PHYSICS_HZ)
 
 
 def ticks_in(scene: Scene, ticks: int) -> int | None:

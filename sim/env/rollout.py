@@ -123,15 +123,15 @@ def _tick(
     forces = jnp.asarray(controller_of(config)(body, command))
     push = twin.wind_force(airframe, body.velocity, setting.wind, setting.mass_scale)
     after = twin.step(airframe, flight.twin, forces, 1 / PHYSICS_HZ, push, setting.mass_scale)
-    position, ticks = after.body.position, flight.tick + 1
-    solids = scene_after(setting.mission.scene, ticks)
+    position = after.body.position
+    solids = scene_after(setting.mission.scene, flight.tick, 1)
     contact = signed_distance(solids, position) < airframe.collision_radius
     leg, outcome = outcome_of(setting.mission, flight.leg, position, contact, flight.tick)
     crashed = jnp.any(outcome == jnp.array(_CRASHES))
     new = Flights(
         twin=after,
         leg=jnp.where(crashed, flight.leg, leg),
-        tick=ticks,
+        tick=flight.tick + 1,
         outcome=outcome,
         contact=contact,
     )
