@@ -148,9 +148,9 @@ class BulletSwarm:
                     body, -1, force, self._positions[i], pybullet.WORLD_FRAME, client
                 )
                 pybullet.applyExternalTorque(body, -1, torque, pybullet.WORLD_FRAME, client)
-            pybullet.stepSimulation(client)
             if self._movers is not None:
                 self._movers.tick()
+            pybullet.stepSimulation(client)
             pybullet.performCollisionDetection(client)
             points = pybullet.getContactPoints(physicsClientId=client)
             for i in present:

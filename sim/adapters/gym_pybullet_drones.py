@@ -192,8 +192,8 @@ class AviaryEngine:
                 pybullet.WORLD_FRAME,
                 physicsClientId=client,
             )
-        aviary.step(speeds[None])
         aviary.movers.tick()
+        aviary.step(speeds[None])
         pybullet.performCollisionDetection(physicsClientId=client)
         points = pybullet.getContactPoints(body, physicsClientId=client)
         times = np.array([aviary.movers.time])

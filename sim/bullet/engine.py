@@ -180,11 +180,11 @@ class BulletEngine:
         client, body = self.client, self.body
         _apply_force(body, -1, force, self._position, _WORLD, client)
         _apply_torque(body, -1, torque, _WORLD, client)
+        if self._movers is not None:
+            self._movers.tick()
         _step(client)
         self._position, turn = _pose(body, client)
         self._lagged, self._quaternion = self._quaternion, nearer(turn, self._quaternion)
-        if self._movers is not None:
-            self._movers.tick()
         if self._clock is not None:
             self._clock = _wait(self._clock + 1 / PHYSICS_HZ)
         if self._room.holds(self._position):

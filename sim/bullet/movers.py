@@ -1,7 +1,9 @@
 """Bodies of obstacles that move, and how far a body can move among them before it can touch one.
 
-They are bodies without mass that are put where the law of `sim.motion` has them after each tick:
-nothing stops them or pushes them aside.
+They are bodies without mass that are put where the law of `sim.motion` has them: nothing stops them
+or pushes them aside. They get there before the server's step: what bounces off is then stopped at
+where they are when the tick ends (put there after it, they would stop a drone that only comes to
+where they have just been).
 """
 
 from __future__ import annotations
@@ -51,7 +53,7 @@ class Movers:
         self.place(0.0)
 
     def tick(self) -> None:
-        """Move on by one tick."""
+        """Move on to where they are at the end of the next tick: before the server's step."""
         self._ticks += 1
         self.place(self._ticks / PHYSICS_HZ)
 
