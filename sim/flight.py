@@ -119,10 +119,12 @@ def fly(
         Everything that happened, tick by tick.
 
     Raises:
-        ValueError: for an unknown engine.
+        ValueError: for an unknown engine, or a seed below zero.
         PhysicsError: for an airframe that lacks what the physics needs.
         WorldError: for obstacles that move.
     """
+    if seed is not None and seed < 0:
+        raise ValueError(f"seed: expected 0 or more, got {seed}")
     mission = mission_of(world, jax.dtypes.canonicalize_dtype(np.float64), pad_of(world))
     conditions = Conditions.draw(disturbance, seed or 0)
     air = conditions.air(disturbance, seed or 0, world)
