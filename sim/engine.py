@@ -144,7 +144,7 @@ class Door:
         except (TypeError, ValueError):
             plain = False
         if not plain:
-            a, b, c, d = given = _numbers("forces", forces, "[N]", 4).tolist()
+            a, b, c, d = given = numbers_of("forces", forces, "[N]", 4).tolist()
         most = self._most
         # Written so that nan fails it. Forces in range cannot give a torque out of range.
         if 0.0 <= a <= most and 0.0 <= b <= most and 0.0 <= c <= most and 0.0 <= d <= most:
@@ -277,7 +277,7 @@ def state_of(state: State) -> State:
     sizes = {"position": 3, "velocity": 3, "quaternion": 4, "angular_velocity": 3}
     fields = {}
     for name, size in sizes.items():
-        fields[name] = value = _numbers(name, getattr(state, name), "", size)
+        fields[name] = value = numbers_of(name, getattr(state, name), count=size)
         if not np.isfinite(value).all():
             raise EngineInputError(f"{name}: expected {size} finite numbers, got {value!r}")
     plain = State(**fields)
@@ -293,7 +293,7 @@ def wind_of(wind: Wind) -> tuple[float, float, float]:
         EngineInputError: if it is not three finite numbers.
     """
     if not isinstance(wind, tuple) or list(map(type, wind)) != _FLOATS:
-        wind = _numbers("wind", wind, "[m/s]", 3).tolist()
+        wind = numbers_of("wind", wind, "[m/s]", 3).tolist()
     x, y, z = wind
     if not (math.isfinite(x) and math.isfinite(y) and math.isfinite(z)):
         raise EngineInputError(f"wind: expected 3 finite numbers [m/s], got {wind!r}")
@@ -317,7 +317,7 @@ def others_of(others: Others) -> Float[np.ndarray, "n 3"]:
     Raises:
         EngineInputError: if they are not finite rows of three.
     """
-    rows = _numbers("others", others, "[m]")
+    rows = numbers_of("others", others, "[m]")
     rows = rows.reshape(0, 3) if rows.size == 0 else rows
     if rows.ndim != 2 or rows.shape[1] != 3 or not np.isfinite(rows).all():
         raise EngineInputError(f"others: expected rows of 3 finite numbers [m], got {others!r}")
@@ -330,13 +330,15 @@ def mass_scale_of(mass_scale: float) -> float:
     Raises:
         EngineInputError: if it is not.
     """
-    scale = float(_numbers("mass_scale", mass_scale, ""))
+    scale = float(numbers_of("mass_scale", mass_scale))
     if not (math.isfinite(scale) and scale > 0):
         raise EngineInputError(f"mass_scale: expected a positive number, got {mass_scale!r}")
     return scale
 
 
-def _numbers(field: str, given: object, unit: str, count: int | None = None) -> np.ndarray:
+def numbers_of(
+    field: str, given: object, unit: str = "", count: int | None = None
+) -> Float[np.ndarray, "..."]:
     """What was given for a field as float64.
 
     Raises:
