@@ -22,18 +22,22 @@ from jaxtyping import Float, Int
 
 from sim import twin
 from sim.airframe import Airframe
+from sim.arrays import real_numbers
 from sim.physics import PLAIN, Physics
 from sim.scene import Counts, Scene, scene_after, scene_of, signed_distance, ticks_in
 from sim.state import AnyArray, State, at_rest, normalise
 from sim.twin import PHYSICS_HZ, TwinState
 from sim.world import World
 
-Forces: TypeAlias = Sequence[float] | Float[AnyArray, " 4"]
-"""Of the four rotors [N]."""
-Wind: TypeAlias = Sequence[float] | Float[AnyArray, " 3"]
-"""Velocity of the air [m/s], world frame."""
-Others: TypeAlias = Sequence[Sequence[float]] | Float[AnyArray, "n 3"]
-"""Positions of other drones [m], world frame."""
+# Without shapes and dtypes, which engines check themselves: their errors name the field.
+Forces: TypeAlias = Sequence[float] | AnyArray
+"""Of the four rotors [N], `[4]`."""
+Wind: TypeAlias = Sequence[float] | AnyArray
+"""Velocity of the air [m/s], world frame, `[3]`."""
+Others: TypeAlias = Sequence[Sequence[float]] | AnyArray
+"""Positions of other drones [m], world frame, `[n, 3]`."""
+
+_FLOATS = [float] * 3
 
 
 class EngineError(RuntimeError):
@@ -42,6 +46,10 @@ class EngineError(RuntimeError):
 
 class EngineInputError(ValueError):
     """What an engine was given is no state, force or wind; the message names the field."""
+
+
+class EngineTypeError(EngineInputError, TypeError):
+    """What an engine was given does not consist of real numbers (complex, objects, text)."""
 
 
 @runtime_checkable
@@ -129,21 +137,25 @@ class Door:
         Raises:
             EngineInputError: if they are not four numbers.
         """
+        given = forces if isinstance(forces, list | tuple) else ()
+        if isinstance(forces, np.ndarray) and forces.dtype.kind == "f":
+            given = forces.tolist()
         try:
-            given = [float(force) for force in forces]
-        except (TypeError, ValueError) as error:
-            raise EngineInputError(f"forces: expected 4 numbers [N], got {forces!r}") from error
-        if len(given) != 4:
-            raise EngineInputError(f"forces: expected 4 numbers [N], got {len(given)}")
+            a, b, c, d = given
+            # What is no four plain floats is looked at more closely: this runs at every tick.
+            plain = type(a + b + c + d) is float
+        except (TypeError, ValueError):
+            plain = False
+        if not plain:
+            a, b, c, d = given = numbers_of("forces", forces, "[N]", 4).tolist()
         most = self._most
         # Written so that nan fails it. Forces in range cannot give a torque out of range.
-        a, b, c, d = given
         if 0.0 <= a <= most and 0.0 <= b <= most and 0.0 <= c <= most and 0.0 <= d <= most:
-            return given
+            return [a, b, c, d]
         self.limit_violations += ticks
         self.force_violations += ticks
         finite = [force if math.isfinite(force) else 0.0 for force in given]
-        self.nonfinite += ticks * (finite != given)
+        self.nonfinite += ticks * (finite != [a, b, c, d])
         for row, limit in zip(self._rows, self._torques, strict=True):
             if abs(sum(map(operator.mul, row, finite))) > limit:
                 self.torque_violations += ticks
@@ -270,11 +282,12 @@ def state_of(state: State) -> State:
         EngineInputError: naming the field that is not right.
     """
     sizes = {"position": 3, "velocity": 3, "quaternion": 4, "angular_velocity": 3}
-    plain = state.as_numpy()
+    fields = {}
     for name, size in sizes.items():
-        value = getattr(plain, name)
-        if value.shape != (size,) or not np.isfinite(value).all():
+        fields[name] = value = numbers_of(name, getattr(state, name), count=size)
+        if not np.isfinite(value).all():
             raise EngineInputError(f"{name}: expected {size} finite numbers, got {value!r}")
+    plain = State(**fields)
     if not plain.quaternion.any():
         raise EngineInputError("quaternion: expected one that is not zero, got zeros")
     return replace(plain, quaternion=normalise(plain.quaternion))
@@ -286,10 +299,9 @@ def wind_of(wind: Wind) -> tuple[float, float, float]:
     Raises:
         EngineInputError: if it is not three finite numbers.
     """
-    try:
-        x, y, z = (float(value) for value in wind)
-    except (TypeError, ValueError) as error:
-        raise EngineInputError(f"wind: expected 3 numbers [m/s], got {wind!r}") from error
+    if not isinstance(wind, tuple) or list(map(type, wind)) != _FLOATS:
+        wind = numbers_of("wind", wind, "[m/s]", 3).tolist()
+    x, y, z = wind
     if not (math.isfinite(x) and math.isfinite(y) and math.isfinite(z)):
         raise EngineInputError(f"wind: expected 3 finite numbers [m/s], got {wind!r}")
     return x, y, z
@@ -312,10 +324,7 @@ def others_of(others: Others) -> Float[np.ndarray, "n 3"]:
     Raises:
         EngineInputError: if they are not finite rows of three.
     """
-    try:
-        rows = np.asarray(others, np.float64)
-    except (TypeError, ValueError) as error:
-        raise EngineInputError(f"others: expected rows of 3 numbers, got {others!r}") from error
+    rows = numbers_of("others", others, "[m]")
     rows = rows.reshape(0, 3) if rows.size == 0 else rows
     if rows.ndim != 2 or rows.shape[1] != 3 or not np.isfinite(rows).all():
         raise EngineInputError(f"others: expected rows of 3 finite numbers [m], got {others!r}")
@@ -328,9 +337,30 @@ def mass_scale_of(mass_scale: float) -> float:
     Raises:
         EngineInputError: if it is not.
     """
-    if not (math.isfinite(mass_scale) and mass_scale > 0):
+    scale = float(numbers_of("mass_scale", mass_scale))
+    if not (math.isfinite(scale) and scale > 0):
         raise EngineInputError(f"mass_scale: expected a positive number, got {mass_scale!r}")
-    return float(mass_scale)
+    return scale
+
+
+def numbers_of(
+    field: str, given: object, unit: str = "", count: int | None = None
+) -> Float[np.ndarray, "..."]:
+    """What was given for a field as float64.
+
+    Raises:
+        EngineTypeError: it does not consist of real numbers.
+        EngineInputError: it is not a row of `count` of them.
+    """
+    try:
+        numbers = real_numbers(given)
+    except TypeError as error:
+        raise EngineTypeError(f"{field}: {error}") from error
+    if count is not None and numbers.shape != (count,):
+        got = len(numbers) if numbers.ndim == 1 else f"shape {numbers.shape}"
+        expected = f"{field}: expected {count} numbers {unit}".rstrip()
+        raise EngineInputError(f"{expected}, got {got}")
+    return numbers
 
 
 @partial(jax.jit, static_argnums=(0, 1))

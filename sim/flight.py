@@ -30,6 +30,9 @@ from sim.twin import PHYSICS_HZ
 from sim.world import World
 
 EngineName: TypeAlias = Literal["pybullet", "twin"]
+EngineMaker: TypeAlias = Callable[..., Engine]
+"""Opens an engine, given `airframe` and `world`, and by name `mass_scale`, `wind` and `physics`, as
+the classes of our engines do."""
 Progress: TypeAlias = Callable[[float, State], object]
 """Is told simulation time [s] and state now and then during a flight."""
 
@@ -90,7 +93,7 @@ class _Log:
 def fly(
     world: World,
     pilot: Pilot,
-    engine: EngineName = "pybullet",
+    engine: EngineName | EngineMaker = "pybullet",
     *,
     airframe: Airframe = CF2X,
     disturbance: Disturbance = CALM,
@@ -105,7 +108,8 @@ def fly(
     Args:
         world: where.
         pilot: who.
-        engine: which physics.
+        engine: which physics: ours by name, or what opens another, such as
+            `sim.adapters.gym_pybullet_drones.AviaryEngine`.
         airframe: what.
         disturbance: how reality differs from the ideal, seeded by `seed`.
         physics: what there is besides rigid-body motion.
@@ -119,9 +123,11 @@ def fly(
         Everything that happened, tick by tick.
 
     Raises:
-        ValueError: for an unknown engine.
+        ValueError: for an unknown engine, or a seed below zero.
         PhysicsError: for an airframe that lacks what the physics needs.
     """
+    if seed is not None and seed < 0:
+        raise ValueError(f"seed: expected 0 or more, got {seed}")
     mission = mission_of(world, jax.dtypes.canonicalize_dtype(np.float64), pad_of(world))
     conditions = Conditions.draw(disturbance, seed or 0)
     air = conditions.air(disturbance, seed or 0, world)
@@ -133,7 +139,7 @@ def fly(
         family=family,
         seed=seed,
         pilot=pilot.name,
-        engine=engine,
+        engine=engine if isinstance(engine, str) else _name_of(engine),
         airframe=airframe,
         outcome=outcome,
         limit_violations=violations,
@@ -159,17 +165,17 @@ def _roomy(count: int) -> int:
 
 
 def open_engine(
-    name: str,
+    engine: str | EngineMaker,
     airframe: Airframe,
     world: World,
     conditions: Conditions,
     gui: bool,
     physics: Physics = PLAIN,
 ) -> Engine:
-    """The engine called `name` under these conditions; PyBullet is only imported for its own.
+    """An engine under these conditions; PyBullet is only imported for its own.
 
     Args:
-        name: `pybullet` or `twin`.
+        engine: `pybullet`, `twin`, or what opens one.
         airframe: what flies, as its pilot believes it to be.
         world: where.
         conditions: what the disturbance makes of wind, mass and inertia.
@@ -177,19 +183,28 @@ def open_engine(
         physics: what there is besides rigid-body motion.
 
     Raises:
-        ValueError: there is no such engine.
+        ValueError: there is no such engine, or no window of it.
         EngineError: no physics server can be started.
     """
     scale, wind = conditions.mass_scale, conditions.wind
     airframe = conditions.airframe(airframe)
-    if name == "twin":
+    if not isinstance(engine, str):
+        if gui:
+            raise ValueError(f"gui: expected engine 'pybullet' with it, got {_name_of(engine)}")
+        return engine(airframe, world, mass_scale=scale, wind=wind, physics=physics)
+    if engine == "twin":
         pad = pad_of(world)
         return TwinEngine(airframe, world, mass_scale=scale, wind=wind, pad=pad, physics=physics)
-    if name == "pybullet":
+    if engine == "pybullet":
         from sim.bullet import BulletEngine
 
         return BulletEngine(airframe, world, mass_scale=scale, wind=wind, gui=gui, physics=physics)
-    raise ValueError(f"engine: expected 'pybullet' or 'twin', got {name!r}")
+    raise ValueError(f"engine: expected 'pybullet' or 'twin', got {engine!r}")
+
+
+def _name_of(engine: EngineMaker) -> str:
+    """Of what opens an engine, for the record."""
+    return getattr(engine, "__name__", type(engine).__name__)
 
 
 def _loop(

@@ -20,7 +20,15 @@ from sim.bullet.floats import (
     wind_push,
     world_wrench,
 )
-from sim.engine import Door, EngineError, EngineInputError, Wind, mass_scale_of, wind_of
+from sim.engine import (
+    Door,
+    EngineError,
+    EngineInputError,
+    Wind,
+    mass_scale_of,
+    numbers_of,
+    wind_of,
+)
 from sim.state import State, rotate
 from sim.urdf import urdf_of
 from sim.world import World
@@ -98,7 +106,7 @@ class BulletSwarm:
             EngineError: the swarm was closed, or its server is gone.
             EngineInputError: if the states are not those of so many drones, or not finite.
         """
-        placed = states.as_numpy()
+        placed = State(**{name: numbers_of(name, part) for name, part in vars(states).items()})
         for name, value in vars(placed).items():
             if value.shape[:-1] != (self.count,) or not np.isfinite(value).all():
                 raise EngineInputError(f"{name}: expected {self.count} finite rows, got {value!r}")
@@ -117,7 +125,7 @@ class BulletSwarm:
                 self._set_present(i, present=True)
                 self._place(i, self._positions[i], self._velocities[i], tuple(spin))
         except pybullet.error as error:
-            raise EngineError(f"physics server: expected it to answer, got: {error}") from error
+            raise self._lost(error) from error
         return self._states()
 
     def step(
@@ -156,7 +164,7 @@ class BulletSwarm:
             for i in present:
                 self._read(i)
         except pybullet.error as error:
-            raise EngineError(f"physics server: expected it to answer, got: {error}") from error
+            raise self._lost(error) from error
         touching = {body for point in points if point[8] <= 0.0 for body in point[1:3]}
         contacts = [bool(self.flying[i]) and self._bodies[i] in touching for i in range(self.count)]
         return self._states(), np.array(contacts)
@@ -173,13 +181,19 @@ class BulletSwarm:
             self._set_present(drone, present=False)
             self._place(drone, away, still, still)
         except pybullet.error as error:
-            raise EngineError(f"physics server: expected it to answer, got: {error}") from error
+            raise self._lost(error) from error
 
     def close(self) -> None:
         """Stop the physics server. Closing twice is fine."""
         if self.client >= 0 and pybullet.isConnected(self.client):
             pybullet.disconnect(self.client)
         self.client = -1
+
+    def _lost(self, error: Exception) -> EngineError:
+        """What to raise. A server that is gone is let go of: its number may go to another."""
+        if not pybullet.isConnected(self.client):
+            self.client = -1
+        return EngineError(f"physics server: expected it to answer, got: {error}")
 
     def _another(self, scale: float) -> int:
         return load_airframe(self.client, urdf_of(self.airframe, scale))

@@ -14,6 +14,7 @@ state. No contact: `sim.engine.TwinEngine` adds it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import no_type_check
 
@@ -105,8 +106,11 @@ def step(
         The state `dt` later, its batch dimensions those of all arguments together.
 
     Raises:
-        PhysicsError: the physics needs a memory of the rotors, or numbers, that are not there.
+        PhysicsError: the physics needs a memory of the rotors, or numbers, that are not there; or
+            the length, where it is no traced value, is not positive and finite.
     """
+    if isinstance(dt, float | int) and not 0 < dt < math.inf:
+        raise PhysicsError(f"dt: expected a positive finite number of seconds, got {dt!r}")
     rotors = twin_state.rotors
     twin_state = TwinState(twin_state.body.as_jax(), jnp.asarray(twin_state.lagged_quaternion))
     body = twin_state.body

@@ -10,7 +10,8 @@ import flying
 import pytest
 
 from lnn_nav.commands import evaluate as command
-from sim import Disturbance, generate, save_world
+from lnn_nav.commands.conditions import DisturbanceOptions, PhysicsOptions
+from sim import Battery, Disturbance, Physics, Rotors, generate, save_world
 
 FIGURES = {
     "missions",
@@ -110,6 +111,10 @@ def test_failures_are_in_the_figures_and_in_the_exit_code(quick, monkeypatch, tm
         (["--blind", "7"], r"--blind: expected at most 6.2832 rad, got 7"),
         (["--start-tilt", "4"], r"--start-tilt: expected at most 3.1416 rad"),
         (["--position-noise", "inf"], r"--position-noise: expected a finite"),
+        (["--motor-lag", "nan"], r"--motor-lag: expected a number >= 0, got nan"),
+        (["--motor-delay", "-1"], r"--motor-delay: expected 0 to 240 whole ticks, got -1"),
+        (["--wear", "1", "1", "1", "0"], r"--wear: expected 4 numbers in \(0, 1\]"),
+        (["--battery", "1.5"], r"--battery: expected a fraction in \[0, 1\], got 1.5"),
         (["--json", "."], r"--json: expected a file"),
         (["--json", "BAD/e.json"], r"--json: "),
     ],
@@ -158,6 +163,33 @@ def test_shards_and_a_logbook_make_one_campaign(quick, tmp_path, capfd):
 
 
 def test_every_disturbance_has_an_option_of_its_name():
-    options = {field.name: field for field in dataclasses.fields(command.Evaluate)}
+    options = {field.name: field for field in dataclasses.fields(DisturbanceOptions)}
+    assert list(options) == [field.name for field in dataclasses.fields(Disturbance)]
     for field in dataclasses.fields(Disturbance):
         assert options[field.name].default == field.default == 0.0
+    assert DisturbanceOptions().disturbance() == Disturbance()
+    assert DisturbanceOptions(wind=2.0, blind=0.5).disturbance() == Disturbance(wind=2.0, blind=0.5)
+
+
+def test_every_effect_has_an_option():
+    """But downwash: a drone of a campaign is alone in its world."""
+    assert PhysicsOptions().physics() == Physics()
+    given = PhysicsOptions(True, True, 0.03, 2, (1.0, 0.9, 1.0, 1.0), 0.25).physics()
+    expected = Rotors(2, 0.03, (1.0, 0.9, 1.0, 1.0), Battery(used=0.25))
+    assert given == Physics(drag=True, ground_effect=True, rotors=expected)
+    others = {"downwash", "start"}
+    for kind in (given, given.rotors):
+        for field in dataclasses.fields(kind):
+            same = getattr(kind, field.name) == getattr(type(kind)(), field.name)
+            assert same == (field.name in others), field.name
+
+
+def test_effects_of_the_physics_are_flown(quick, tmp_path, capfd):
+    """What the options say reaches the engine: worn rotors drop the drone, and a fresh one not."""
+    options = ("--pilot", "straight-line", "--worlds", "forest", "--missions", 1, "--processes", 1)
+    found = []
+    for more in ((), ("--wear", 0.3, 0.3, 0.3, 0.3)):
+        path = tmp_path / "e.json"
+        assert run(*options, "--engine", "twin", *more, "--json", path) == 0
+        found.append(json.loads(path.read_text())["per_mission"][0])
+    assert found[1]["outcome"] == "contact" and found[1]["time_s"] < found[0]["time_s"]

@@ -20,7 +20,7 @@ from lnn_nav import cli
 from lnn_nav.archive import write_archive
 from lnn_nav.commands import fly as command
 from lnn_nav.store import PILOT
-from sim import load_flight, save_world, verdict, world_hash
+from sim import Disturbance, Physics, Rotors, fly, load_flight, save_world, verdict, world_hash
 from sim.families import FAMILIES
 from sim.world import Cylinder
 
@@ -109,6 +109,27 @@ def test_a_set_speed_scales_the_time_limit_of_a_file(quick, hall, tmp_path):
     assert (world.speed, world.time_limit) == (0.75, 12.0)
 
 
+def test_a_flight_in_other_conditions_is_told_by_its_files(quick, hall, tmp_path):
+    """The same options as those of `evaluate`, drawn from the same seed."""
+    options = ("--pilot", "straight-line", "--engine", "twin", "--world-file", hall)
+    rough = ("--wind", 1.5, "--position-noise", 0.02, "--motor-lag", 0.02, "--drag", "--seed", 7)
+    for more, name in ((rough, "rough"), ((), "calm")):
+        run(*options, *more, "--out", tmp_path / name)
+    flights = {name: load_flight(tmp_path / name / "flight.npz") for name in ("rough", "calm")}
+    again = fly(
+        flying.open_world(),
+        flying.Plain(),
+        "twin",
+        disturbance=Disturbance(wind=1.5, position_noise=0.02),
+        physics=Physics(drag=True, rotors=Rotors(time_constant=0.02)),
+        seed=7,
+    )
+    np.testing.assert_array_equal(flights["rough"].position, again.position)
+    assert (flights["rough"].seed, flights["calm"].seed) == (7, None)
+    told = json.loads((tmp_path / "rough" / "config.json").read_text())["options"]
+    assert (told["wind"], told["drag"], told["motor_lag"], told["gust"]) == (1.5, True, 0.02, 0.0)
+
+
 def damaged(folder: Path) -> Path:
     """A pilot with one bit of its weights flipped."""
     write_archive(folder, PILOT, {"head.bias": np.ones(5, np.float32)}, {})
@@ -154,6 +175,8 @@ def spoiled(path: Path, change: str) -> Path:
         (["--world-file", "key"], r"--world-file .*: weather: expected|weather"),
         (["--world", "moving", "--barrier-sees", "map"], r"--barrier-sees: expected rays where"),
         (["--world-file", "moving", "--barrier-sees", "map"], r"--barrier-sees: expected rays"),
+        (["--wind", "-1"], r"--wind: expected a finite number >= 0"),
+        (["--battery", "nan"], r"--battery: expected a fraction"),
         (["--out", "FILE"], r"--out: "),
         (["--out", "FILE/below"], r"--out: "),
         (["--gui", "--engine", "twin"], r"--gui: expected --engine pybullet"),

@@ -93,6 +93,7 @@ def test_bad_swarms_are_named():
 
 def test_without_pettingzoo_one_sentence_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "pettingzoo", None)
+    monkeypatch.delitem(sys.modules, "sim.env.multi", raising=False)
     with pytest.raises(MissingExtra, match=r"\[swarm\]"):
         extras.parallel_env()
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import flying
 import numpy as np
 import pytest
 
-from sim import at_rest
+from lnn_nav.store import load_pilot
+from sim import CALM, Disturbance, at_rest, fly, generate, verdict
 from sim.adapters import gym_pybullet_drones as adapter
 from sim.airframe import CF2X
 from sim.bullet import BulletEngine
@@ -62,6 +65,26 @@ def test_a_flight_in_it_is_the_flight_in_ours(scale, wind):
     assert np.abs(flown[0][0] - flown[1][0]).max() <= 1e-9
     assert np.ptp(flown[1][0][:, 0]) > 1
     np.testing.assert_array_equal(flown[0][1], flown[1][1])
+
+
+@pytest.mark.parametrize("disturbance", [CALM, Disturbance(wind=0.5, mass_error=0.05, delay=0.01)])
+def test_the_shipped_pilot_flies_in_it_as_in_ours(disturbance):
+    """Policy, memory and safety filter, by `fly` itself."""
+    theirs()
+    world, pilot = generate("mixed", 1_000_003), load_pilot("default")
+    ours, other = (
+        fly(world, pilot, engine, disturbance=disturbance, family="mixed", seed=1_000_003)
+        for engine in (BulletEngine, adapter.AviaryEngine)
+    )
+    assert (ours.engine, other.engine) == ("BulletEngine", "AviaryEngine")
+    assert ours.outcome == other.outcome == "reached" and len(ours.times) == len(other.times)
+    assert np.abs(ours.position - other.position).max() <= 1e-9
+    assert verdict(other).passed and verdict(other).interventions > 0
+    # The negative control: in a little more wind it is another flight.
+    windy = replace(disturbance, wind=disturbance.wind + 0.1)
+    blown = fly(world, pilot, disturbance=windy, family="mixed", seed=1_000_003)
+    ticks = min(len(blown.times), len(other.times))
+    assert np.abs(blown.position[:ticks] - other.position[:ticks]).max() > 1e-3
 
 
 def test_its_world_is_ours_and_is_touched_where_ours_is():

@@ -13,6 +13,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from lnn_nav.store import SHIPPED, STRAIGHT_LINE, load_policy
+from sim import FAMILIES
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 
@@ -79,6 +80,23 @@ def test_the_barrier_runs_and_draws_three_figures():
     assert "26 of 26 certified" in said
     assert "100 of 100 controls certified" in said
     assert "infeasible: no point" in said
+
+
+def test_the_worlds_run_and_draw_six_figures():
+    notebook = executed(
+        "04_worlds",
+        f'PILOT = "{shipped_or_straight()}"\nFAMILIES = tuple(sim.FAMILIES)\n'
+        'FAMILY, SEED = "mixed", 1_000_003\nSPEED, WIND = None, 1.0',
+    )
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert len([o for o in outputs if "image/png" in o.get("data", {})]) == 6
+    said = "".join(output.get("text", "") for output in outputs)
+    for name in FAMILIES:
+        assert f" {name}: " in said
+    (apart,) = re.findall(r"never more than (\S+) mm apart", said)
+    assert float(apart) < 1e-3
+    assert "refused: obstacles[0].radius: expected" in said
+    assert said.count("0 ticks out of limits") == 2
 
 
 def test_a_notebook_that_fails_is_seen(tmp_path, monkeypatch):

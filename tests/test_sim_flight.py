@@ -9,7 +9,8 @@ import jax
 import numpy as np
 import pytest
 
-from sim import CF2X, PHYSICS_HZ, generate, verdict
+from sim import CF2X, PHYSICS_HZ, PLAIN, generate, verdict
+from sim.bullet import BulletEngine
 from sim.eyes import Eyes
 from sim.flight import Conditions, Pilot, fly, open_engine, pad_of
 from sim.mission import mission_of
@@ -81,6 +82,29 @@ def test_a_plain_python_pilot_flies(engine):
 def test_both_engines_fly_the_same_flight():
     twin, bullet = (fly(flying.open_world(), flying.Plain(), name) for name in ("twin", "pybullet"))
     np.testing.assert_allclose(twin.position, bullet.position, atol=1e-6)
+
+
+def test_any_engine_flies_that_opens_like_ours():
+    """Named or handed over, it is the same flight bit by bit, in the air of the mission."""
+    rough, opened = Disturbance(wind=1.0, mass_error=0.1, gust=2.0), []
+
+    def lent(airframe, world, **conditions):
+        opened.append(conditions)
+        return BulletEngine(airframe, world, **conditions)
+
+    flights = [
+        fly(flying.open_world(), flying.Plain(), engine, disturbance=rough, seed=3)
+        for engine in ("pybullet", BulletEngine, lent)
+    ]
+    assert [flight.engine for flight in flights] == ["pybullet", "BulletEngine", "lent"]
+    for flight in flights[1:]:
+        for name in COLUMNS:
+            np.testing.assert_array_equal(getattr(flight, name), getattr(flights[0], name))
+    drawn = Conditions.draw(rough, 3)
+    expected = {"mass_scale": drawn.mass_scale, "wind": drawn.wind, "physics": PLAIN}
+    assert opened == [expected]
+    with pytest.raises(ValueError, match="^gui: expected engine 'pybullet' with it, got lent"):
+        fly(flying.open_world(), flying.Plain(), lent, gui=True)
 
 
 def test_undisturbed_thoughts_come_at_the_rate():

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
+from tyro.conf import arg
+
+from lnn_nav.commands.conditions import DisturbanceOptions, PhysicsOptions
 from lnn_nav.commands.figures import show_figures, teller, write_figures
 from lnn_nav.commands.shell import (
     BAD,
@@ -74,48 +76,10 @@ class Evaluate:
     """Folder where results are kept: what was flown there, in any part, is not flown again."""
     deadline: float | None = None
     """Wall time that a mission may take, compiling included [s]; those that take longer failed."""
-    wind: float = 0.0
-    """Speed of the air [m/s], its direction drawn from the seed."""
-    mass_error: float = 0.0
-    """The true mass is off by this fraction, its sign drawn from the seed."""
-    range_noise: float = 0.0
-    """Standard deviation of a range, as a fraction of it."""
-    drop: float = 0.0
-    """Fraction of the rays' returns that are lost."""
-    jitter: float = 0.0
-    """Standard deviation of the time between two sights [s]."""
-    delay: float = 0.0
-    """Age of a sight when the pilot gets it [s]."""
-    gust: float = 0.0
-    """Dryden gusts, as strong as with a wind of this speed at 6 m [m/s]."""
-    sway: float = 0.0
-    """Standard deviation of a wind that is a moving average of white noise [m/s]."""
-    inertia_error: float = 0.0
-    """The true inertia is off by this fraction more, its sign drawn from the seed."""
-    start_offset: float = 0.0
-    """The start is off by up to this distance, where that is clear [m]."""
-    start_speed: float = 0.0
-    """The start is at up to this speed [m/s]."""
-    start_tilt: float = 0.0
-    """The start is turned by up to this angle [rad]."""
-    range_bias: float = 0.0
-    """Standard deviation of a constant error of each ray [m]."""
-    range_walk: float = 0.0
-    """Growth of each ray's error that walks at random [m/sqrt(s)]."""
-    range_step: float = 0.0
-    """Ranges come in whole multiples of this [m]."""
-    blind: float = 0.0
-    """Width of a sector of azimuth without any returns [rad]."""
-    position_noise: float = 0.0
-    """Standard deviation of each axis of the estimated position [m]."""
-    position_bias: float = 0.0
-    """Standard deviation of a constant error of each axis of it [m]."""
-    velocity_noise: float = 0.0
-    """Standard deviation of each axis of the estimated velocity [m/s]."""
-    attitude_noise: float = 0.0
-    """Standard deviation of the estimated attitude about each axis [rad]."""
-    spin_noise: float = 0.0
-    """Standard deviation of each axis of the estimated angular velocity [rad/s]."""
+    disturbed: Annotated[DisturbanceOptions, arg(name="")] = DisturbanceOptions()
+    """How reality differs from the ideal."""
+    effects: Annotated[PhysicsOptions, arg(name="")] = PhysicsOptions()
+    """What there is besides rigid-body motion."""
     json: Path | None = None
     """File for the figures."""
 
@@ -185,11 +149,8 @@ def _prepared(options: Evaluate) -> tuple[list[MissionName], Terms]:
     set_up_engine(options.engine)
     from lnn_nav.store import load_policy
     from sim.campaign import Terms
-    from sim.sensors import Disturbance
 
-    names = [field.name for field in dataclasses.fields(Disturbance)]
-    with fields():
-        disturbance = Disturbance(**{name: getattr(options, name) for name in names})
+    disturbance, physics = options.disturbed.disturbance(), options.effects.physics()
     missions, world = _missions(options)
     with option(f"--pilot {options.pilot}"):
         load_policy(options.pilot)
@@ -201,7 +162,7 @@ def _prepared(options: Evaluate) -> tuple[list[MissionName], Terms]:
         writable_folder("--logbook", options.logbook)
     missions = _part(missions, options.shard)
     speed, density = (None, None) if world else (options.speed, options.density)
-    return missions, Terms(options.engine, disturbance, speed, density, world)
+    return missions, Terms(options.engine, disturbance, speed, density, world, physics)
 
 
 def _missions(options: Evaluate) -> tuple[list[MissionName], World | None]:

@@ -7,8 +7,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
+from tyro.conf import arg
+
+from lnn_nav.commands.conditions import DisturbanceOptions, PhysicsOptions
 from lnn_nav.commands.shell import (
     BAD,
     GOOD,
@@ -53,7 +56,7 @@ class Fly:
     world_file: Path | None = None
     """A world file (JSON), flown instead of a family's world."""
     seed: int = 1_000_003
-    """Of the world; training knows those below 1,000,000."""
+    """Of the world, and of all that is drawn; training knows those below 1,000,000."""
     speed: float | None = None
     """Set speed [m/s]; the world's own if not given."""
     engine: Literal["pybullet", "twin"] = "pybullet"
@@ -62,6 +65,10 @@ class Fly:
     """Whether the stopping-path barrier corrects the policy (rotor limits always hold)."""
     barrier_sees: Literal["rays", "map"] = "rays"
     """What the barrier knows: what the rays saw, or (for study) the true map."""
+    disturbed: Annotated[DisturbanceOptions, arg(name="")] = DisturbanceOptions()
+    """How reality differs from the ideal."""
+    effects: Annotated[PhysicsOptions, arg(name="")] = PhysicsOptions()
+    """What there is besides rigid-body motion."""
     gui: bool = False
     """Open PyBullet's window and fly in real time."""
     out: Path | None = None
@@ -121,6 +128,7 @@ def _fly(options: Fly, folder: Path) -> int:
 
 def _prepared(options: Fly) -> tuple[World, LiquidPilot]:
     """World and pilot, all options checked."""
+    options.disturbed.disturbance(), options.effects.physics()
     at_least("--seed", options.seed, 0)
     display(options.gui, options.engine)
     set_up_jax()
@@ -149,13 +157,16 @@ def _flight(
         gap = math.dist(world.target, state.position)
         tell(f"{now:5.1f} s   {speed:3.1f} m/s   {gap:4.1f} m to the target")
 
+    calm = options.world_file is not None and options.disturbed == DisturbanceOptions()
     try:
         return fly(
             world,
             pilot,
             options.engine,
+            disturbance=options.disturbed.disturbance(),
+            physics=options.effects.physics(),
             family=options.place,
-            seed=None if options.world_file else options.seed,
+            seed=None if calm else options.seed,
             gui=options.gui,
             progress=progress,
         )
@@ -164,8 +175,10 @@ def _flight(
 
 
 def _config(options: Fly) -> dict[str, object]:
-    """The options as plain data."""
-    return {name: str(v) if isinstance(v, Path) else v for name, v in asdict(options).items()}
+    """The options as plain data, by their names."""
+    plain = asdict(options)
+    plain |= plain.pop("disturbed") | plain.pop("effects")
+    return {name: str(v) if isinstance(v, Path) else v for name, v in plain.items()}
 
 
 def _show(console: Console, flight: Flight, judged: Verdict, sight_rate: float) -> None:

@@ -6,7 +6,8 @@ installed without what it does not need here (stable-baselines3 and torch):
     pip install transforms3d
     pip install --no-deps git+https://github.com/learnsyslab/gym-pybullet-drones
 
-`AviaryEngine` is an engine like `sim.bullet.BulletEngine`: what `fly` flies, flies in there.
+`AviaryEngine` is an engine like `sim.bullet.BulletEngine`: what `fly` flies, flies in there, by
+`sim.fly(world, pilot, AviaryEngine)`.
 `twin_aviary` is a `CtrlAviary` whose drones move by `sim.twin`: for controllers and loops that
 were written for it, with lag, drag and batteries of `sim.physics`.
 """

@@ -130,7 +130,7 @@ class BulletEngine:
                 self.body, placed.velocity, spin, physicsClientId=self.client
             )
         except pybullet.error as error:
-            raise EngineError(f"physics server: expected it to answer, got: {error}") from error
+            raise self._lost(error) from error
         self._position = tuple(placed.position.tolist())
         self._quaternion: Turn = tuple(placed.quaternion.tolist())
         self._lagged = self._quaternion
@@ -166,7 +166,7 @@ class BulletEngine:
                 touched = self._tick(force, torque) or touched
             velocity, spin = pybullet.getBaseVelocity(self.body, physicsClientId=self.client)
         except pybullet.error as error:
-            raise EngineError(f"physics server: expected it to answer, got: {error}") from error
+            raise self._lost(error) from error
         state = State(
             np.array(self._position),
             np.array(velocity),
@@ -222,6 +222,12 @@ class BulletEngine:
         if self.client >= 0 and pybullet.isConnected(self.client):
             pybullet.disconnect(self.client)
         self.client = -1
+
+    def _lost(self, error: Exception) -> EngineError:
+        """What to raise. A server that is gone is let go of: its number may go to another."""
+        if not pybullet.isConnected(self.client):
+            self.client = -1
+        return EngineError(f"physics server: expected it to answer, got: {error}")
 
 
 def _wait(until: float) -> float:

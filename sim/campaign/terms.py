@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from sim.flight import EngineName
 from sim.judge import Verdict
+from sim.physics import PLAIN, Physics
 from sim.sensors import CALM, Disturbance
 from sim.world import World, world_hash
 
@@ -29,6 +30,7 @@ class Terms:
         speed: set speed [m/s]; from the seed if None.
         density: multiplies the number of obstacles; the family's own if None.
         world: flown in every mission instead of the family's.
+        physics: what there is besides rigid-body motion.
     """
 
     engine: EngineName = "pybullet"
@@ -36,11 +38,14 @@ class Terms:
     speed: float | None = None
     density: float | None = None
     world: World | None = None
+    physics: Physics = PLAIN
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data; a world by its hash."""
+        """As plain data; a world by its hash, and what is not there as None."""
         world = None if self.world is None else world_hash(self.world)
-        return {**vars(self), "disturbance": asdict(self.disturbance), "world": world}
+        physics = None if self.physics == PLAIN else asdict(self.physics)
+        changed = {"disturbance": asdict(self.disturbance), "world": world, "physics": physics}
+        return {**vars(self), **changed}
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,7 @@ class Worker:
             self._pilot,
             terms.engine,
             disturbance=terms.disturbance,
+            physics=terms.physics,
             family=family,
             seed=seed,
         )

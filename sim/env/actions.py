@@ -25,6 +25,7 @@ import numpy as np
 from gymnasium import spaces
 from jaxtyping import Float
 
+from sim.arrays import real_numbers
 from sim.env import controllers
 from sim.env.config import EnvConfig
 from sim.env.controllers import Numbers
@@ -83,7 +84,10 @@ class Actions:
             ActionTypeError: if it does not consist of real numbers.
             ActionError: if it has another shape.
         """
-        given = _real(action)
+        try:
+            given = real_numbers(action)
+        except TypeError as error:
+            raise ActionTypeError(f"action: {error}") from error
         if given.shape != shape:
             raise ActionError(f"action: expected shape {shape}, got {given.shape}")
         finite = np.asarray(np.isfinite(given).all(axis=-1))
@@ -133,14 +137,3 @@ def _limits(config: EnvConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     along = limits.speed if config.action == "velocity" else limits.acceleration
     high = np.array([along, along, along, limits.yaw_rate])
     return -high, high, zero
-
-
-def _real(action: object) -> np.ndarray:
-    """An action as float64."""
-    try:
-        given = np.asarray(action)
-    except (TypeError, ValueError) as error:
-        raise ActionError(f"action: expected an array of numbers, got {action!r}") from error
-    if given.dtype.kind not in "fiu" and given.dtype.name != "bfloat16":
-        raise ActionTypeError(f"action: expected real numbers, got dtype {given.dtype}")
-    return given.astype(np.float64)

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any, Literal, TypeAlias, get_args, no_type_check
 
 from sim.airframe import CF2X, Airframe
+from sim.battery import PhysicsError
 from sim.env.errors import EnvError
 from sim.env.limits import CommandLimits, is_number
 from sim.env.reward import Reward
@@ -15,6 +16,7 @@ from sim.families import TRAINING_FAMILIES, FamilyError
 from sim.families.registry import family_named, generate
 from sim.fields import LARGEST
 from sim.mission import DEVELOPMENT_SEEDS, TRAINING_SEEDS
+from sim.physics import PLAIN, Physics
 from sim.sensors import CALM, Disturbance, RayPattern
 from sim.twin import PHYSICS_HZ
 from sim.world import World
@@ -51,6 +53,7 @@ class EnvConfig:
         speed: set speed of the worlds [m/s], which decides their time limit; None: their own.
         density: multiplies the number of obstacles; None: 1.
         disturbance: how reality differs from the ideal.
+        physics: what there is besides rigid-body motion; many drones in one world have none.
         airframe: what flies.
         limits: of the commands that are not forces.
         reward: its weights.
@@ -68,6 +71,7 @@ class EnvConfig:
     speed: float | None = None
     density: float | None = None
     disturbance: Disturbance = CALM
+    physics: Physics = PLAIN
     airframe: Airframe = CF2X
     limits: CommandLimits = CommandLimits()
     reward: Reward = Reward()
@@ -93,6 +97,10 @@ class EnvConfig:
             if value is not None and not (is_number(value) and 0 <= value <= most):
                 raise EnvError(f"{name}: expected a number in [0, {most:g}], got {value!r}")
         self._check_seeds()
+        try:
+            self.physics.check(self.airframe)
+        except PhysicsError as error:
+            raise EnvError(f"physics.{error}") from error
 
     @property
     def ticks(self) -> int:
@@ -112,7 +120,10 @@ class EnvConfig:
 
     def compiled(self) -> EnvConfig:
         """The same, but for what a compiled step does not depend on: others may share it."""
-        kept = ("engine", "action", "rays", "control_hz", "disturbance", "airframe", "limits")
+        kept = (
+            *("engine", "action", "rays", "control_hz"),
+            *("disturbance", "physics", "airframe", "limits"),
+        )
         return EnvConfig(**{name: getattr(self, name) for name in kept})
 
     def require_simple_disturbance(self) -> None:
@@ -124,6 +135,15 @@ class EnvConfig:
         for name, value in vars(self.disturbance).items():
             if name not in SIMPLE and value != getattr(CALM, name):
                 raise EnvError(f"disturbance.{name}: expected none here, got {value!r}")
+
+    def require_plain_physics(self) -> None:
+        """Refuse what drones that share a world do not have.
+
+        Raises:
+            EnvError: there is more than rigid-body motion.
+        """
+        if not self.physics.plain:
+            raise EnvError(f"physics: expected none here, got {self.physics!r}")
 
     def world_seed(self, seed: int) -> int:
         """The world's seed of an environment's seed: `first + seed % (number of seeds)`."""
@@ -161,6 +181,7 @@ _KINDS = {
     "normalised": bool,
     "rays": RayPattern,
     "disturbance": Disturbance,
+    "physics": Physics,
     "airframe": Airframe,
     "limits": CommandLimits,
     "reward": Reward,

@@ -69,6 +69,7 @@ class SwarmEnv(ParallelEnv):
         if self.config.engine != "pybullet":
             raise EnvError(f"engine: expected 'pybullet', got {self.config.engine!r}")
         self.config.require_simple_disturbance()
+        self.config.require_plain_physics()
         self.possible_agents = [f"drone_{i}" for i in range(drones)]
         self.agents: list[str] = []
         self._actions, self._observations = Actions(self.config), Observations(self.config)

@@ -56,7 +56,7 @@ def open_place(config: EnvConfig, world_seed: int, gui: bool = False) -> Place:
     world = config.world_of(world_seed)
     mission = mission_of(world, jax.dtypes.canonicalize_dtype(np.float64), pad_of(world))
     conditions = Conditions.draw(config.disturbance, world_seed)
-    engine = open_engine(config.engine, config.airframe, world, conditions, gui)
+    engine = open_engine(config.engine, config.airframe, world, conditions, gui, config.physics)
     start = start_in(config.disturbance, world_seed, world, config.airframe)
     air = conditions.air(config.disturbance, world_seed, world)
     return Place(world_seed, world, mission, way_of(mission), engine, start, air)

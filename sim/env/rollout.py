@@ -64,12 +64,13 @@ class View:
     to_go: Float[AnyArray, " n"]
 
 
-def begin(settings: Setting) -> Flights:
-    """All flights at the start of their worlds."""
-    count = settings.mass_scale.shape[0]
-    none = jnp.zeros(count, jnp.int32)
-    start = twin.start(settings.mission.start)
-    return Flights(start, none, none, none, jnp.zeros(count, bool))
+def begin(config: EnvConfig, settings: Setting) -> Flights:
+    """Flights at the start of their worlds; of one setting, or of a stack."""
+    batch, dtype = settings.mass_scale.shape, settings.mission.start.position.dtype
+    rotors = jax.tree.map(jnp.asarray, config.physics.start(config.airframe, batch, dtype))
+    none = jnp.zeros(batch, jnp.int32)
+    start = twin.start(settings.mission.start, rotors)
+    return Flights(start, none, none, none, jnp.zeros(batch, bool))
 
 
 @partial(jax.jit, static_argnums=0)
@@ -108,8 +109,7 @@ def _one(
 ) -> tuple[Flights, View]:
     tick = partial(_tick, config, setting, jnp.asarray(command, setting.wind.dtype))
     flown, _ = jax.lax.scan(lambda flight, _: (tick(flight), None), flight, length=config.ticks)
-    none = jnp.zeros((), jnp.int32)
-    fresh = Flights(twin.start(setting.mission.start), none, none, none, jnp.zeros((), bool))
+    fresh = begin(config, setting)
     kept = jax.tree.map(lambda new, old: jnp.where(moves, new, old), flown, flight)
     after = jax.tree.map(lambda new, old: jnp.where(reset, new, old), fresh, kept)
     return after, _view(config, setting, after, word)
@@ -122,7 +122,8 @@ def _tick(
     airframe, body = config.airframe, flight.twin.body
     forces = jnp.asarray(controller_of(config)(body, command))
     push = twin.wind_force(airframe, body.velocity, setting.wind, setting.mass_scale)
-    after = twin.step(airframe, flight.twin, forces, 1 / PHYSICS_HZ, push, setting.mass_scale)
+    scale, physics = setting.mass_scale, config.physics
+    after = twin.step(airframe, flight.twin, forces, 1 / PHYSICS_HZ, push, scale, physics)
     position = after.body.position
     solids = scene_after(setting.mission.scene, flight.tick, 1)
     contact = signed_distance(solids, position) < airframe.collision_radius

@@ -139,7 +139,7 @@ class TwinVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
         self._worlds.put({row: self._next_world(row, seeds[row]) for row in rows})
         settings = self._worlds.stack
         if self._flights is None:
-            self._flights = begin(settings)
+            self._flights = begin(self._compiled, settings)
             self._violations = np.zeros(self.num_envs, int)
             self._eyes = [np.random.default_rng()] * self.num_envs
         for row in rows:
