@@ -127,7 +127,7 @@ class Door:
             EngineInputError: if they are not four numbers.
         """
         try:
-            given = [float(force) for force in forces]
+            given = list(map(float, forces))
         except (TypeError, ValueError) as error:
             raise EngineInputError(f"forces: expected 4 numbers [N], got {forces!r}") from error
         if len(given) != 4:
@@ -294,6 +294,8 @@ def ticks_of(ticks: int) -> int:
     Raises:
         EngineInputError: if it is not a whole one above zero.
     """
+    if type(ticks) is int and ticks > 0:
+        return ticks
     if isinstance(ticks, bool) or not isinstance(ticks, int | np.integer) or ticks < 1:
         raise EngineInputError(f"ticks: expected a whole number of 1 or more, got {ticks!r}")
     return int(ticks)

@@ -18,7 +18,7 @@ from sim.bullet.floats import (
     nearer,
     rotor_wrench,
     wind_push,
-    world_wrench,
+
 )
 from sim.engine import Door, EngineError, EngineInputError, Wind, mass_scale_of, wind_of
 from sim.state import State, rotate

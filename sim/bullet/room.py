@@ -1,9 +1,13 @@
-"""How far a body can move before it can touch anything: away from solids nobody need ask."""
+"""How far bodies can move before they can touch anything: away from solids nobody need ask."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
 
+import numpy as np
+from jaxtyping import Float
+
+from sim.bullet.body import Body
 from sim.bullet.floats import Vector
 from sim.shapes import Boxes, Cylinders, Spheres
 from sim.world import World
@@ -14,34 +18,88 @@ LEAST = 5e-3
 """Nearer than this to a solid, contacts are asked for at every tick [m]."""
 
 
+class Solids:
+    """What stands in a world, the ground included."""
+
+    def __init__(self, world: World) -> None:
+        """Prepare for a world whose obstacles stand still."""
+        packed = [kind.pack(world.obstacles) for kind in (Cylinders, Spheres, Boxes)]
+        self._kinds = [solids for solids in packed if len(solids.center)]
+
+    def nearest(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
+        """Distance of each point to the nearest of them [m]; negative inside."""
+        nearest = points[:, 2].copy()
+        for solids in self._kinds:
+            np.minimum(nearest, solids.distances(points).min(axis=-1), out=nearest)
+        return nearest
+
+
 class Room:
     """The ball around the last place that was looked at, in which nothing solid is."""
 
     def __init__(self, world: World, radius: float) -> None:
         """Prepare for a world whose obstacles stand still, and a sphere of `radius` [m]."""
-        packed = [kind.pack(world.obstacles) for kind in (Cylinders, Spheres, Boxes)]
-        self._solids = [solids for solids in packed if len(solids.center)]
-        self._radius = radius + MARGIN
+        self._solids, self._radius = Solids(world), radius + MARGIN
         self.forget()
 
     def forget(self) -> None:
         """Look anew at the next question."""
         self._x = self._y = self._z = 0.0
-        self._square = -1.0
+        self._square, self._clear = -1.0, False
 
     def holds(self, position: Vector) -> bool:
         """Whether a sphere at `position` [m], world frame, is surely clear of everything solid."""
         x, y, z = position
         dx, dy, dz = x - self._x, y - self._y, z - self._z
         if dx * dx + dy * dy + dz * dz < self._square:
-            return True
-        point, nearest = np.array(position), z
-        for solids in self._solids:
-            nearest = min(nearest, float(solids.distances(point).min()))
-        room = nearest - self._radius
-        # Written so that nan fails it.
-        if not room > LEAST:
-            self._square = -1.0
-            return False
-        self._x, self._y, self._z, self._square = x, y, z, room * room
-        return True
+            return self._clear
+        room = float(self._solids.nearest(np.array([position]))[0]) - self._radius
+        # Written so that nan fails it. Where there is none, the next look is due as soon.
+        self._clear = room > LEAST
+        reach = room if self._clear else LEAST
+        self._x, self._y, self._z, self._square = x, y, z, reach * reach
+        return self._clear
+
+
+class SharedRoom:
+    """The same for several bodies in one world, none of which touches another in its ball."""
+
+    def __init__(self, world: World, radius: float) -> None:
+        """Prepare for a world whose obstacles stand still, and spheres of `radius` [m]."""
+        self._solids, self._radius = Solids(world), radius + MARGIN
+        self.forget()
+
+    def forget(self) -> None:
+        """Look anew at the next question."""
+        self._balls: list[tuple[float, float, float, float]] = []
+        self._clear = False
+
+    def holds(self, bodies: Sequence[Body]) -> bool:
+        """Read where bodies are; whether their spheres are all surely clear of everything.
+
+        Args:
+            bodies: the same as at the last question, in the same order, unless it was forgotten.
+        """
+        if len(self._balls) != len(bodies):
+            return self._look([body.read() for body in bodies])
+        inside = True
+        for body, (cx, cy, cz, square) in zip(bodies, self._balls, strict=True):
+            x, y, z = body.read()
+            dx, dy, dz = x - cx, y - cy, z - cz
+            # Written so that nan fails it.
+            if not dx * dx + dy * dy + dz * dz < square:
+                inside = False
+        return self._clear if inside else self._look([body.position for body in bodies])
+
+    def _look(self, positions: Sequence[Vector]) -> bool:
+        points = np.array(positions).reshape(-1, 3)
+        gaps = points[:, None] - points
+        squares = (gaps * gaps).sum(axis=-1)
+        np.fill_diagonal(squares, np.inf)
+        halves = np.sqrt(squares.min(axis=-1, initial=np.inf)) / 2
+        room = np.minimum(self._solids.nearest(points), halves) - self._radius
+        self._clear = bool((room > LEAST).all())
+        reach = np.where(room > LEAST, room, LEAST)
+        balls = np.concatenate([points, (reach * reach)[:, None]], axis=1)
+        self._balls = [(x, y, z, square) for x, y, z, square in balls.tolist()]
+        return self._clear
