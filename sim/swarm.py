@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 
 from sim.airframe import Airframe
 from sim.bullet import pybullet
+from sim.bullet.body import ALL, NOTHING
 from sim.bullet.floats import Wrench, rotor_wrench
 from sim.bullet.room import SharedRoom
 from sim.bullet.server import Server, lost, place
@@ -63,7 +64,7 @@ class BulletSwarm:
         self.flying = np.zeros(count, bool)
         self._wind, self._mixer = wind_of(wind), airframe.mixer.tolist()
         self._calm = self._wind == (0.0, 0.0, 0.0)
-        self._room = SharedRoom(world, airframe.collision_radius)
+        self._room = SharedRoom(world, airframe.collision_radius, self._fly_aloft)
         self._server = Server(airframe, world, mass_scale_of(mass_scale), count)
         self._bodies = self._server.bodies
 
@@ -95,10 +96,11 @@ class BulletSwarm:
             if value.shape[:-1] != (self.count,) or not np.isfinite(value).all():
                 raise EngineInputError(f"{name}: expected {self.count} finite rows, got {value!r}")
         try:
+            for drone, door in enumerate(self.doors):
+                door.clear()
+                self._set_present(drone, present=True)
             self._server.restore()
             for drone, body in enumerate(self._bodies):
-                self.doors[drone].clear()
-                self._set_present(drone, present=True)
                 place(body, State(*(value[drone] for value in vars(placed).values())))
         except pybullet.error as error:
             raise lost(error) from error
@@ -163,10 +165,11 @@ class BulletSwarm:
         self.flying[drone] = present
         self._present = np.flatnonzero(self.flying).tolist()
         self._there = [self._bodies[i] for i in self._present]
-        mask = -1 if present else 0
-        pybullet.setCollisionFilterGroupMask(
-            self._bodies[drone].number, -1, int(present), mask, physicsClientId=self.client
-        )
+        self._bodies[drone].meet(ALL if present else NOTHING)
+
+    def _fly_aloft(self, aloft: bool) -> None:
+        for body in self._there:
+            body.fly_aloft(aloft)
 
     def _tick(self, wrenches: list[Wrench], touched: set[int]) -> None:
         """Move those that are there; add the bodies that touch anything afterwards."""

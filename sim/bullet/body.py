@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import pybullet
 
+from sim.bullet.build import ALOFT, GROUND
 from sim.bullet.floats import Turn, Vector, Wrench, into_body, up_of, wind_push
 
 _apply_force, _apply_torque = pybullet.applyExternalForce, pybullet.applyExternalTorque
 _pose = pybullet.getBasePositionAndOrientation
 _WORLD = pybullet.WORLD_FRAME
+
+ALL, BUT_GROUND, NOTHING = (1, -1), (ALOFT, ~GROUND), (0, 0)
+"""What a body meets: its collision group and mask."""
 
 
 class Body:
@@ -23,7 +27,7 @@ class Body:
         up: along which rotors push in the next tick: where they pointed one tick before.
     """
 
-    __slots__ = ("_mass", "client", "lagged", "number", "position", "quaternion", "up")
+    __slots__ = ("_mass", "_meets", "client", "lagged", "number", "position", "quaternion", "up")
 
     position: Vector
     quaternion: Turn
@@ -39,6 +43,7 @@ class Body:
             mass: its true one [kg].
         """
         self.client, self.number, self._mass = client, number, mass
+        self._meets = ALL
 
     def place(self, position: Vector, velocity: Vector, quaternion: Turn, spin: Vector) -> None:
         """Begin a flight; velocity [m/s] and spin [rad/s] in the world frame."""
@@ -51,6 +56,17 @@ class Body:
         number, client = self.number, self.client
         pybullet.resetBasePositionAndOrientation(number, position, quaternion, client)
         pybullet.resetBaseVelocity(number, velocity, spin, client)
+
+    def fly_aloft(self, aloft: bool) -> None:
+        """Whether PyBullet need not look if it meets the ground, as it else does in every step."""
+        self.meet(BUT_GROUND if aloft else ALL)
+
+    def meet(self, what: tuple[int, int]) -> None:
+        """Collide with `ALL`, with all `BUT_GROUND`, or with `NOTHING`."""
+        # Only where it is news: PyBullet forgets the contacts of a body that is told.
+        if what != self._meets:
+            self._meets = what
+            pybullet.setCollisionFilterGroupMask(self.number, -1, *what, self.client)
 
     def push(self, wrench: Wrench) -> None:
         """For one tick, rotors push along where they pointed a tick ago; see `sim.twin`."""

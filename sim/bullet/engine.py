@@ -73,10 +73,10 @@ class BulletEngine:
         self.airframe, self.world, self.door = airframe, world, Door(airframe)
         self.wind, self.physics, self._plain = wind_of(wind), physics, physics.plain
         self._rows = airframe.mixer.tolist()
-        self._room = Room(world, airframe.collision_radius)
         self._clock = time.perf_counter() if gui else None
         self._server = Server(airframe, world, mass_scale_of(mass_scale), gui=gui)
         self._body = self._server.bodies[0]
+        self._room = Room(world, airframe.collision_radius, self._body.fly_aloft)
         try:
             self.reset()
         except BaseException:
@@ -112,6 +112,7 @@ class BulletEngine:
         self.door.clear()
         self._room.forget()
         try:
+            self._body.fly_aloft(False)
             self._server.restore()
             place(self._body, placed)
         except pybullet.error as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -14,8 +14,10 @@ from sim.world import World
 
 MARGIN = 2e-3
 """PyBullet's contacts are this exact, and more [m]."""
+SKIN = 0.025
+"""Nearer than this to a solid, PyBullet's next step may feel it [m]; its own number is 0.02."""
 LEAST = 5e-3
-"""Nearer than this to a solid, contacts are asked for at every tick [m]."""
+"""With less room than this, contacts are asked for at every tick [m]."""
 
 
 class Solids:
@@ -37,9 +39,15 @@ class Solids:
 class Room:
     """The ball around the last place that was looked at, in which nothing solid is."""
 
-    def __init__(self, world: World, radius: float) -> None:
-        """Prepare for a world whose obstacles stand still, and a sphere of `radius` [m]."""
-        self._solids, self._radius = Solids(world), radius + MARGIN
+    def __init__(self, world: World, radius: float, tell: Callable[[bool], None]) -> None:
+        """Prepare.
+
+        Args:
+            world: its obstacles stand still.
+            radius: of the body's sphere [m].
+            tell: called after each look with whether there is room around the body.
+        """
+        self._solids, self._radius, self._tell = Solids(world), radius + MARGIN + SKIN, tell
         self.forget()
 
     def forget(self) -> None:
@@ -58,15 +66,16 @@ class Room:
         self._clear = room > LEAST
         reach = room if self._clear else LEAST
         self._x, self._y, self._z, self._square = x, y, z, reach * reach
+        self._tell(self._clear)
         return self._clear
 
 
 class SharedRoom:
     """The same for several bodies in one world, none of which touches another in its ball."""
 
-    def __init__(self, world: World, radius: float) -> None:
-        """Prepare for a world whose obstacles stand still, and spheres of `radius` [m]."""
-        self._solids, self._radius = Solids(world), radius + MARGIN
+    def __init__(self, world: World, radius: float, tell: Callable[[bool], None]) -> None:
+        """Prepare; see `Room`."""
+        self._solids, self._radius, self._tell = Solids(world), radius + MARGIN + SKIN, tell
         self.forget()
 
     def forget(self) -> None:
@@ -102,4 +111,5 @@ class SharedRoom:
         reach = np.where(room > LEAST, room, LEAST)
         balls = np.concatenate([points, (reach * reach)[:, None]], axis=1)
         self._balls = [(x, y, z, square) for x, y, z, square in balls.tolist()]
+        self._tell(self._clear)
         return self._clear
