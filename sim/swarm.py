@@ -19,6 +19,8 @@ from sim.engine import Door, EngineInputError, Wind, mass_scale_of, ticks_of, wi
 from sim.state import State
 from sim.world import World
 
+_step = pybullet.stepSimulation
+
 PARKED = 1000.0
 """Where drones wait that have left the world: so far above and beside it [m]."""
 
@@ -138,8 +140,8 @@ class BulletSwarm:
             raise lost(error) from error
         contacts = np.zeros(self.count, bool)
         if touched:
-            contacts[:] = [body.number in touched for body in self._bodies]
-        return states, contacts & self.flying
+            contacts[self._present] = [body.number in touched for body in self._there]
+        return states, contacts
 
     def leave(self, drone: int) -> None:
         """Take a drone out of the world: nothing meets it any more.
@@ -161,10 +163,10 @@ class BulletSwarm:
 
     def _set_present(self, drone: int, present: bool) -> None:
         """Whether anything can meet the drone."""
-        self._room.forget()
         self.flying[drone] = present
         self._present = np.flatnonzero(self.flying).tolist()
         self._there = [self._bodies[i] for i in self._present]
+        self._room.follow(self._there)
         self._bodies[drone].meet(ALL if present else NOTHING)
 
     def _fly_aloft(self, aloft: bool) -> None:
@@ -173,14 +175,14 @@ class BulletSwarm:
 
     def _tick(self, wrenches: list[Wrench], touched: set[int]) -> None:
         """Move those that are there; add the bodies that touch anything afterwards."""
-        client = self.client
+        client = self._server.client
         for body, wrench in zip(self._there, wrenches, strict=True):
             body.push(wrench)
         if not self._calm:
             for body in self._there:
                 body.blow(self._wind)
-        pybullet.stepSimulation(client)
-        if self._room.holds(self._there):
+        _step(client)
+        if self._room.holds():
             return
         # The step's own contacts are those of the state before it.
         pybullet.performCollisionDetection(client)
@@ -193,10 +195,10 @@ class BulletSwarm:
         told: list[float] = []
         for body in self._there:
             velocity, spin = body.motion()
-            told += body.position
-            told += velocity
-            told += body.quaternion
-            told += spin
-        self._rows[self._present] = np.array(told).reshape(-1, 13)
-        rows = self._rows.copy()
+            told += *body.position, *velocity, *body.quaternion, *spin
+        rows = np.array(told).reshape(-1, 13)
+        if len(rows) < self.count:
+            self._rows[self._present] = rows
+            rows = self._rows
+        self._rows = rows.copy()
         return State(rows[:, :3], rows[:, 3:6], rows[:, 6:10], rows[:, 10:])

@@ -61,7 +61,7 @@ def test_ticks_at_once_and_unasked_contacts_change_no_bit(monkeypatch, wind):
         swarm._room._radius = -0.3
         missed = flown(swarm, 5)
         swarm._room._radius = generous
-        monkeypatch.setattr(SharedRoom, "_look", lambda room, positions: False)
+        monkeypatch.setattr(SharedRoom, "_look", lambda room: False)
         careful = flown(swarm, 1)
     assert careless.tobytes() == careful.tobytes()
     assert 10 < careful[..., -1].sum() < careful[..., -1].size / 2
@@ -81,10 +81,11 @@ def test_shared_room_is_never_more_than_there_is():
     walk = np.mod(walk + 1, 2) - 1  # with jumps
     walk[..., 2] = np.abs(walk[..., 2])
     room, held = SharedRoom(HALL, CF2X.collision_radius, lambda clear: None), []
+    room.follow(bodies)
     for places in walk.tolist():
         for body, place in zip(bodies, places, strict=True):
             body.position = tuple(place)
-        held.append(room.holds(bodies))
+        held.append(room.holds())
     held = np.array(held)
     solid = clearance(HALL, CF2X.collision_radius, walk.reshape(-1, 3)).reshape(-1, 3)
     gaps = [np.linalg.norm(walk[:, i] - walk[:, i - 1], axis=-1) for i in range(3)]
@@ -93,7 +94,7 @@ def test_shared_room_is_never_more_than_there_is():
     # It is not merely timid.
     assert held[least > 0.04].all()
     bodies[0].position = (float("nan"), 0.0, 1.0)
-    assert not room.holds(bodies)
+    assert not room.holds()
 
 
 def test_ticks_of_a_swarm_are_whole_numbers():

@@ -76,32 +76,31 @@ class SharedRoom:
     def __init__(self, world: World, radius: float, tell: Callable[[bool], None]) -> None:
         """Prepare; see `Room`."""
         self._solids, self._radius, self._tell = Solids(world), radius + MARGIN + SKIN, tell
-        self.forget()
+        self.follow(())
 
-    def forget(self) -> None:
-        """Look anew at the next question."""
-        self._balls: list[tuple[float, float, float, float]] = []
+    def follow(self, bodies: Sequence[Body]) -> None:
+        """Answer for these bodies, and look anew at the next question."""
+        self._bodies = list(bodies)
+        self._balls: list[tuple[Body, float, float, float, float]] = []
         self._clear = False
 
-    def holds(self, bodies: Sequence[Body]) -> bool:
-        """Read where bodies are; whether their spheres are all surely clear of everything.
-
-        Args:
-            bodies: the same as at the last question, in the same order, unless it was forgotten.
-        """
-        if len(self._balls) != len(bodies):
-            return self._look([body.read() for body in bodies])
+    def holds(self) -> bool:
+        """Read where the bodies are; whether their spheres are all surely clear of everything."""
+        if not self._balls:
+            for body in self._bodies:
+                body.read()
+            return self._look()
         inside = True
-        for body, (cx, cy, cz, square) in zip(bodies, self._balls, strict=True):
+        for body, cx, cy, cz, square in self._balls:
             x, y, z = body.read()
             dx, dy, dz = x - cx, y - cy, z - cz
             # Written so that nan fails it.
             if not dx * dx + dy * dy + dz * dz < square:
                 inside = False
-        return self._clear if inside else self._look([body.position for body in bodies])
+        return self._clear if inside else self._look()
 
-    def _look(self, positions: Sequence[Vector]) -> bool:
-        points = np.array(positions).reshape(-1, 3)
+    def _look(self) -> bool:
+        points = np.array([body.position for body in self._bodies]).reshape(-1, 3)
         gaps = points[:, None] - points
         squares = (gaps * gaps).sum(axis=-1)
         np.fill_diagonal(squares, np.inf)
@@ -109,7 +108,10 @@ class SharedRoom:
         room = np.minimum(self._solids.nearest(points), halves) - self._radius
         self._clear = bool((room > LEAST).all())
         reach = np.where(room > LEAST, room, LEAST)
-        balls = np.concatenate([points, (reach * reach)[:, None]], axis=1)
-        self._balls = [(x, y, z, square) for x, y, z, square in balls.tolist()]
+        squares = (reach * reach).tolist()
+        self._balls = [
+            (body, *body.position, square)
+            for body, square in zip(self._bodies, squares, strict=True)
+        ]
         self._tell(self._clear)
         return self._clear
