@@ -22,6 +22,7 @@ from jaxtyping import Float
 
 from sim import twin
 from sim.airframe import Airframe
+from sim.closing import Closing
 from sim.physics import PLAIN, Physics
 from sim.scene import Counts, Scene, scene_of, signed_distance
 from sim.state import AnyArray, State, at_rest, normalise
@@ -153,7 +154,7 @@ class Door:
         self.torque_violations = self.nonfinite = 0
 
 
-class TwinEngine:
+class TwinEngine(Closing):
     """The jax twin as an engine. It feels no contact, it reports it: solids do not stop it.
 
     Computes in float64 where jax has it enabled, else in float32.
@@ -193,14 +194,6 @@ class TwinEngine:
         self._twin: TwinState | None = None
         self.reset()
 
-    def __enter__(self) -> TwinEngine:
-        """The engine itself."""
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        """Close the engine."""
-        self.close()
-
     def reset(self, state: State | None = None) -> State:
         """Place the drone: at `state`, or (None) at rest at the world's start; counts restart.
 
@@ -208,7 +201,7 @@ class TwinEngine:
             EngineInputError: if the state is not that of one body, or not finite.
         """
         self.door.clear()
-        placed = start_of(self.world) if state is None else state_of(state)
+        placed = start_of(self.world, state)
         rotors = self.physics.start(self.airframe, dtype=self._dtype)
         self._twin = twin.start(placed.as_jax(self._dtype), jax.tree.map(jnp.asarray, rotors))
         return placed
@@ -251,8 +244,14 @@ class TwinEngine:
         self._twin = None
 
 
-def start_of(world: World) -> State:
-    """The state in which a flight of `world` begins: at rest, level, its nose at the start yaw."""
+def start_of(world: World, state: State | None = None) -> State:
+    """Where a flight of `world` begins: at `state`, or (None) at rest, level, at the start yaw.
+
+    Raises:
+        EngineInputError: naming the field that is not right.
+    """
+    if state is not None:
+        return state_of(state)
     return at_rest(np.array(world.start_position, np.float64), world.start_yaw)
 
 

@@ -15,7 +15,8 @@ from sim.bullet.body import ALL, NOTHING
 from sim.bullet.floats import Wrench, rotor_wrench
 from sim.bullet.room import SharedRoom
 from sim.bullet.server import Server, lost, place
-from sim.engine import Door, EngineInputError, Wind, mass_scale_of, ticks_of, wind_of
+from sim.closing import Closing
+from sim.engine import Door, EngineError, EngineInputError, Wind, mass_scale_of, ticks_of, wind_of
 from sim.state import State
 from sim.world import World
 
@@ -25,7 +26,7 @@ PARKED = 1000.0
 """Where drones wait that have left the world: so far above and beside it [m]."""
 
 
-class BulletSwarm:
+class BulletSwarm(Closing):
     """Drones in one world.
 
     Attributes:
@@ -68,20 +69,12 @@ class BulletSwarm:
         self._calm = self._wind == (0.0, 0.0, 0.0)
         self._room = SharedRoom(world, airframe.collision_radius, self._fly_aloft)
         self._server = Server(airframe, world, mass_scale_of(mass_scale), count)
-        self._bodies = self._server.bodies
+        self._bodies, self._begun = self._server.bodies, False
 
     @property
     def client(self) -> int:
         """PyBullet's id of the server; -1 once it is closed."""
         return self._server.client
-
-    def __enter__(self) -> BulletSwarm:
-        """The swarm itself."""
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        """Close the swarm."""
-        self.close()
 
     def reset(self, states: State) -> State:
         """Place the drones; counts restart.
@@ -107,6 +100,7 @@ class BulletSwarm:
         except pybullet.error as error:
             raise lost(error) from error
         self._rows = np.concatenate(list(vars(placed).values()), axis=1)
+        self._begun = True
         return placed
 
     def step(
@@ -123,9 +117,11 @@ class BulletSwarm:
             touched a solid or each other after any.
 
         Raises:
-            EngineError: the swarm was closed, or its server is gone.
+            EngineError: the swarm was closed, or its server is gone, or it was never reset.
             EngineInputError: if there are not four numbers for each drone, or no tick.
         """
+        if not self._begun:
+            raise EngineError("swarm: expected a reset before the first step")
         if len(forces) != self.count:
             raise EngineInputError(f"forces: expected {self.count} rows, got {len(forces)}")
         ticks, rows, touched = ticks_of(ticks), forces.tolist(), set[int]()

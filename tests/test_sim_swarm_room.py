@@ -6,7 +6,7 @@ import flying
 import numpy as np
 import pytest
 
-from sim import CF2X, Box, Cylinder, EngineInputError, Sphere, State, at_rest
+from sim import CF2X, Box, Cylinder, EngineError, EngineInputError, Sphere, State, at_rest
 from sim.bullet.body import Body
 from sim.bullet.room import SharedRoom
 from sim.clearances import clearance
@@ -97,8 +97,10 @@ def test_shared_room_is_never_more_than_there_is():
     assert not room.holds()
 
 
-def test_ticks_of_a_swarm_are_whole_numbers():
+def test_a_swarm_is_reset_first_and_its_ticks_are_whole_numbers():
     with BulletSwarm(CF2X, HALL, COUNT) as swarm:
+        with pytest.raises(EngineError, match="expected a reset"):
+            swarm.step(np.zeros((COUNT, 4)))
         swarm.reset(at_rest(PLACES))
         for ticks in (0, -1, True):
             with pytest.raises(EngineInputError, match="ticks: expected a whole number"):

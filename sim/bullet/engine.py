@@ -18,6 +18,7 @@ from sim.airframe import Airframe
 from sim.bullet.floats import Vector, Wrench, rotor_wrench
 from sim.bullet.room import Room
 from sim.bullet.server import Server, lost, place
+from sim.closing import Closing
 from sim.engine import (
     Door,
     Forces,
@@ -26,7 +27,6 @@ from sim.engine import (
     mass_scale_of,
     others_of,
     start_of,
-    state_of,
     ticks_of,
     wind_of,
 )
@@ -40,7 +40,7 @@ _step = pybullet.stepSimulation
 _CALM = (0.0, 0.0, 0.0)
 
 
-class BulletEngine:
+class BulletEngine(Closing):
     """PyBullet as an engine; a physics server of its own, in this process unless `gui`."""
 
     def __init__(
@@ -93,14 +93,6 @@ class BulletEngine:
         """PyBullet's id of the airframe."""
         return self._body.number
 
-    def __enter__(self) -> BulletEngine:
-        """The engine itself."""
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        """Close the engine."""
-        self.close()
-
     def reset(self, state: State | None = None) -> State:
         """Place the drone: at `state`, or (None) at rest at the world's start; counts restart.
 
@@ -108,7 +100,7 @@ class BulletEngine:
             EngineError: the engine was closed, or its server is gone.
             EngineInputError: if the state is not that of one body, or not finite.
         """
-        placed = start_of(self.world) if state is None else state_of(state)
+        placed = start_of(self.world, state)
         self.door.clear()
         self._room.forget()
         try:

@@ -7,13 +7,14 @@ import pybullet
 from sim.airframe import Airframe
 from sim.bullet.body import Body
 from sim.bullet.build import build, connect, load_airframe
+from sim.closing import Closing
 from sim.engine import EngineError
 from sim.state import State, rotate
 from sim.urdf import urdf_of
 from sim.world import World
 
 
-class Server:
+class Server(Closing):
     """PyBullet's, in this process unless it has a window.
 
     Attributes:
