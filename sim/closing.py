@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import TypeVar
+
+_Own = TypeVar("_Own")
 
 
 class Closing:
@@ -12,7 +14,7 @@ class Closing:
         """Give back what it holds. Closing twice is fine."""
         raise NotImplementedError
 
-    def __enter__(self) -> Self:
+    def __enter__(self: _Own) -> _Own:
         """The thing itself."""
         return self
 
