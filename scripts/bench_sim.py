@@ -91,7 +91,7 @@ def _least(calls: Sequence[Callable[[], object]], rounds: int) -> list[float]:
 
 
 def _rows(cases: Sequence[Case], least: Sequence[float]) -> list[dict[str, Any]]:
-    """One row a case; the ratio is to the reference with as many drones, obstacles, commands."""
+    """One row a case; ratios to the reference in the same setting, and to itself with one drone."""
     spent = {
         (case.name, case.drones, case.obstacles, case.control_hz): 1e6 * seconds / case.steps
         for case, seconds in zip(cases, least, strict=False)
@@ -99,24 +99,30 @@ def _rows(cases: Sequence[Case], least: Sequence[float]) -> list[dict[str, Any]]
     rows = []
     for (name, *setting), microseconds in spent.items():
         reference = spent.get((REFERENCE, *setting))
+        alone = spent.get((name, 1, *setting[1:]))
         rows.append(
             {
                 "name": name,
                 **dict(zip(("drones", "obstacles", "control_hz"), setting, strict=True)),
                 "us_per_control_step": microseconds,
                 "ratio_to_gym_pybullet_drones": None if not reference else reference / microseconds,
+                "ratio_to_one_drone": None if not alone else microseconds / alone,
             }
         )
     return rows
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> list[str]:
-    lines = [f"{'':28} {'drones':>6} {'obstacles':>9} {'Hz':>4} {'a step':>11}  times faster"]
+    head = f"{'':28} {'drones':>6} {'obstacles':>9} {'Hz':>4} {'a step':>11}"
+    lines = [f"{head}  times faster  times one drone's"]
     for row in rows:
         setting = f"{row['drones']:6} {row['obstacles']:9} {row['control_hz']:4}"
-        ratio = row["ratio_to_gym_pybullet_drones"]
-        shown = "" if ratio is None else f"{ratio:.2f}"
-        line = f"{row['name']:28} {setting} {row['us_per_control_step']:8.2f} us  {shown}"
+        faster, alone = row["ratio_to_gym_pybullet_drones"], row["ratio_to_one_drone"]
+        shown = "" if faster is None else f"{faster:.2f}"
+        times = f"{alone:.2f}" if row["drones"] > 1 and alone is not None else ""
+        line = (
+            f"{row['name']:28} {setting} {row['us_per_control_step']:8.2f} us  {shown:12}  {times}"
+        )
         lines.append(line.rstrip())
     return lines
 

@@ -15,6 +15,7 @@ from jaxtyping import Float, UInt8
 
 from sim.airframe import Airframe
 from sim.bullet import BulletEngine, build, connect, movers_of, pybullet
+from sim.closing import Closing
 from sim.engine import EngineError, start_of
 from sim.state import AnyArray, State
 from sim.world import World
@@ -31,7 +32,7 @@ NEAR, FAR = 0.05, 60.0
 """What is nearer or farther is not drawn [m]."""
 
 
-class Stage:
+class Stage(Closing):
     """A world, its target and a drone, to be looked at."""
 
     def __init__(self, airframe: Airframe, world: World) -> None:
@@ -56,14 +57,6 @@ class Stage:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Stage:
-        """The stage itself."""
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        """Close the stage."""
-        self.close()
 
     def show(self, state: State, time: float = 0.0) -> None:
         """Put the drone where it is in `state`.

@@ -23,6 +23,7 @@ from jaxtyping import Float, Int
 from sim import twin
 from sim.airframe import Airframe
 from sim.arrays import real_numbers
+from sim.closing import Closing
 from sim.physics import PLAIN, Physics
 from sim.scene import Counts, Scene, scene_after, scene_of, signed_distance, ticks_in
 from sim.state import AnyArray, State, at_rest, normalise
@@ -168,7 +169,7 @@ class Door:
         self.torque_violations = self.nonfinite = 0
 
 
-class TwinEngine:
+class TwinEngine(Closing):
     """The jax twin as an engine. It feels no contact, it reports it: solids do not stop it.
 
     Computes in float64 where jax has it enabled, else in float32.
@@ -209,14 +210,6 @@ class TwinEngine:
         self._ticks = 0
         self.reset()
 
-    def __enter__(self) -> TwinEngine:
-        """The engine itself."""
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        """Close the engine."""
-        self.close()
-
     def reset(self, state: State | None = None) -> State:
         """Place the drone: at `state`, or (None) at rest at the world's start; counts restart.
 
@@ -225,7 +218,7 @@ class TwinEngine:
         """
         self.door.clear()
         self._ticks = 0
-        placed = start_of(self.world) if state is None else state_of(state)
+        placed = start_of(self.world, state)
         rotors = self.physics.start(self.airframe, dtype=self._dtype)
         self._twin = twin.start(placed.as_jax(self._dtype), jax.tree.map(jnp.asarray, rotors))
         return placed
@@ -270,8 +263,14 @@ class TwinEngine:
         self._twin = None
 
 
-def start_of(world: World) -> State:
-    """The state in which a flight of `world` begins: at rest, level, its nose at the start yaw."""
+def start_of(world: World, state: State | None = None) -> State:
+    """Where a flight of `world` begins: at `state`, or (None) at rest, level, at the start yaw.
+
+    Raises:
+        EngineInputError: naming the field that is not right.
+    """
+    if state is not None:
+        return state_of(state)
     return at_rest(np.array(world.start_position, np.float64), world.start_yaw)
 
 
@@ -313,6 +312,8 @@ def ticks_of(ticks: int) -> int:
     Raises:
         EngineInputError: if it is not a whole one above zero.
     """
+    if type(ticks) is int and ticks > 0:
+        return ticks
     if isinstance(ticks, bool) or not isinstance(ticks, int | np.integer) or ticks < 1:
         raise EngineInputError(f"ticks: expected a whole number of 1 or more, got {ticks!r}")
     return int(ticks)

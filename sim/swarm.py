@@ -10,16 +10,12 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from sim.airframe import Airframe
-from sim.bullet import build, connect, load_airframe, movers_of, pybullet
-from sim.bullet.floats import (
-    Vector,
-    added,
-    into_body,
-    nearer,
-    rotor_wrench,
-    wind_push,
-    world_wrench,
-)
+from sim.bullet import pybullet
+from sim.bullet.body import ALL, NOTHING
+from sim.bullet.floats import Wrench, rotor_wrench
+from sim.bullet.room import SharedRoom
+from sim.bullet.server import Server, place
+from sim.closing import Closing
 from sim.engine import (
     Door,
     EngineError,
@@ -27,17 +23,19 @@ from sim.engine import (
     Wind,
     mass_scale_of,
     numbers_of,
+    ticks_of,
     wind_of,
 )
-from sim.state import State, rotate
-from sim.urdf import urdf_of
+from sim.state import State
 from sim.world import World
+
+_step = pybullet.stepSimulation
 
 PARKED = 1000.0
 """Where drones wait that have left the world: so far above and beside it [m]."""
 
 
-class BulletSwarm:
+class BulletSwarm(Closing):
     """Drones in one world.
 
     Attributes:
@@ -75,26 +73,17 @@ class BulletSwarm:
         self.airframe, self.world, self.count = airframe, world, count
         self.doors = [Door(airframe) for _ in range(count)]
         self.flying = np.zeros(count, bool)
-        self._wind, scale = wind_of(wind), mass_scale_of(mass_scale)
-        self._mass = scale * airframe.mass
-        self._rows = airframe.mixer.tolist()
-        self.client = connect()
-        try:
-            first = build(self.client, airframe, world, scale)
-            self._movers = movers_of(self.client, world)
-            self._bodies = [first, *(self._another(scale) for _ in range(count - 1))]
-            self._saved = pybullet.saveState(physicsClientId=self.client)
-        except BaseException:
-            self.close()
-            raise
+        self._wind, self._mixer = wind_of(wind), airframe.mixer.tolist()
+        self._calm = self._wind == (0.0, 0.0, 0.0)
+        self._server = Server(airframe, world, mass_scale_of(mass_scale), count)
+        solids, radius = self._server.solids, airframe.collision_radius
+        self._room = SharedRoom(solids, radius, self._fly_aloft)
+        self._bodies, self._begun = self._server.bodies, False
 
-    def __enter__(self) -> BulletSwarm:
-        """The swarm itself."""
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        """Close the swarm."""
-        self.close()
+    @property
+    def client(self) -> int:
+        """PyBullet's id of the server; -1 once it is closed."""
+        return self._server.client
 
     def reset(self, states: State) -> State:
         """Place the drones; counts restart.
@@ -110,64 +99,54 @@ class BulletSwarm:
         for name, value in vars(placed).items():
             if value.shape[:-1] != (self.count,) or not np.isfinite(value).all():
                 raise EngineInputError(f"{name}: expected {self.count} finite rows, got {value!r}")
-        spins = rotate(placed.quaternion, placed.angular_velocity)
-        self._positions = [tuple(row) for row in placed.position.tolist()]
-        self._velocities = [tuple(row) for row in placed.velocity.tolist()]
-        self._quaternions = [tuple(row) for row in placed.quaternion.tolist()]
-        self._spins = [tuple(row) for row in placed.angular_velocity.tolist()]
-        self._lagged = list(self._quaternions)
         try:
-            pybullet.restoreState(self._saved, physicsClientId=self.client)
-            if self._movers is not None:
-                self._movers.reset()
-            for i, spin in enumerate(spins.tolist()):
-                self.doors[i].clear()
-                self._set_present(i, present=True)
-                self._place(i, self._positions[i], self._velocities[i], tuple(spin))
+            for drone, door in enumerate(self.doors):
+                door.clear()
+                self._set_present(drone, present=True)
+            self._server.restore()
+            for drone, body in enumerate(self._bodies):
+                place(body, State(*(value[drone] for value in vars(placed).values())))
         except pybullet.error as error:
-            raise self._lost(error) from error
-        return self._states()
+            raise self._server.lost(error) from error
+        self._rows = np.concatenate(list(vars(placed).values()), axis=1)
+        self._begun = True
+        return placed
 
     def step(
-        self, forces: Float[np.ndarray, "count 4"]
+        self, forces: Float[np.ndarray, "count 4"], ticks: int = 1
     ) -> tuple[State, Bool[np.ndarray, " count"]]:
-        """One tick, as those of `sim.engine.Engine`, under the rotor forces [N] of each drone.
+        """Ticks, as those of `sim.engine.Engine`, under the rotor forces [N] of each drone.
 
         Args:
             forces: those of drones that have left the world are not looked at.
+            ticks: how many; in one call they cost less.
 
         Returns:
-            The states after the tick (a drone that has left keeps its last one), and which drones
-            touch a solid or each other there.
+            The states after them (a drone that has left keeps its last one), and which drones
+            touched a solid or each other after any.
 
         Raises:
-            EngineError: the swarm was closed, or its server is gone.
-            EngineInputError: if there are not four numbers for each drone.
+            EngineError: the swarm was closed, or its server is gone, or it was never reset.
+            EngineInputError: if there are not four numbers for each drone, or no tick.
         """
+        if not self._begun:
+            raise EngineError("swarm: expected a reset before the first step")
         if len(forces) != self.count:
             raise EngineInputError(f"forces: expected {self.count} rows, got {len(forces)}")
-        present, client = np.flatnonzero(self.flying).tolist(), self.client
-        rows = forces.tolist()
+        ticks, rows, touched = ticks_of(ticks), forces.tolist(), set[int]()
+        wrenches = [
+            rotor_wrench(self._mixer, self.doors[i].admit(rows[i], ticks)) for i in self._present
+        ]
         try:
-            for i in present:
-                force, torque = self._wrench(i, self.doors[i].admit(rows[i]))
-                body = self._bodies[i]
-                pybullet.applyExternalForce(
-                    body, -1, force, self._positions[i], pybullet.WORLD_FRAME, client
-                )
-                pybullet.applyExternalTorque(body, -1, torque, pybullet.WORLD_FRAME, client)
-            if self._movers is not None:
-                self._movers.tick()
-            pybullet.stepSimulation(client)
-            pybullet.performCollisionDetection(client)
-            points = pybullet.getContactPoints(physicsClientId=client)
-            for i in present:
-                self._read(i)
+            for _ in range(ticks):
+                self._tick(wrenches, touched)
+            states = self._read()
         except pybullet.error as error:
-            raise self._lost(error) from error
-        touching = {body for point in points if point[8] <= 0.0 for body in point[1:3]}
-        contacts = [bool(self.flying[i]) and self._bodies[i] in touching for i in range(self.count)]
-        return self._states(), np.array(contacts)
+            raise self._server.lost(error) from error
+        contacts = np.zeros(self.count, bool)
+        if touched:
+            contacts[self._present] = [body.number in touched for body in self._there]
+        return states, contacts
 
     def leave(self, drone: int) -> None:
         """Take a drone out of the world: nothing meets it any more.
@@ -175,65 +154,58 @@ class BulletSwarm:
         Raises:
             EngineError: the swarm was closed, or its server is gone.
         """
-        still = (0.0, 0.0, 0.0)
+        still, level = (0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0)
         away = (PARKED, PARKED, PARKED + 10.0 * drone)
         try:
             self._set_present(drone, present=False)
-            self._place(drone, away, still, still)
+            self._bodies[drone].move(away, still, level, still)
         except pybullet.error as error:
-            raise self._lost(error) from error
+            raise self._server.lost(error) from error
 
     def close(self) -> None:
         """Stop the physics server. Closing twice is fine."""
-        if self.client >= 0 and pybullet.isConnected(self.client):
-            pybullet.disconnect(self.client)
-        self.client = -1
-
-    def _lost(self, error: Exception) -> EngineError:
-        """What to raise. A server that is gone is let go of: its number may go to another."""
-        if not pybullet.isConnected(self.client):
-            self.client = -1
-        return EngineError(f"physics server: expected it to answer, got: {error}")
-
-    def _another(self, scale: float) -> int:
-        return load_airframe(self.client, urdf_of(self.airframe, scale))
+        self._server.close()
 
     def _set_present(self, drone: int, present: bool) -> None:
         """Whether anything can meet the drone."""
         self.flying[drone] = present
-        mask = -1 if present else 0
-        pybullet.setCollisionFilterGroupMask(
-            self._bodies[drone], -1, int(present), mask, physicsClientId=self.client
-        )
+        self._present = np.flatnonzero(self.flying).tolist()
+        self._there = [self._bodies[i] for i in self._present]
+        self._room.follow(self._there)
+        self._bodies[drone].meet(ALL if present else NOTHING)
 
-    def _place(self, drone: int, position: Vector, velocity: Vector, spin: Vector) -> None:
-        body, turn = self._bodies[drone], self._quaternions[drone]
-        pybullet.resetBasePositionAndOrientation(body, position, turn, physicsClientId=self.client)
-        pybullet.resetBaseVelocity(body, velocity, spin, physicsClientId=self.client)
+    def _fly_aloft(self, aloft: bool) -> None:
+        for body in self._there:
+            body.fly_aloft(aloft)
 
-    def _read(self, drone: int) -> None:
-        """Take over what the step made of a drone."""
-        body, client = self._bodies[drone], self.client
-        position, quaternion = pybullet.getBasePositionAndOrientation(body, client)
-        velocity, spin = pybullet.getBaseVelocity(body, client)
-        before = self._quaternions[drone]
-        quaternion = nearer(quaternion, before)
-        self._lagged[drone], self._quaternions[drone] = before, quaternion
-        self._positions[drone], self._velocities[drone] = position, velocity
-        self._spins[drone] = into_body(quaternion, spin)
+    def _tick(self, wrenches: list[Wrench], touched: set[int]) -> None:
+        """Move those that are there; add the bodies that touch anything afterwards."""
+        client = self._server.client
+        for body, wrench in zip(self._there, wrenches, strict=True):
+            body.push(wrench)
+        if not self._calm:
+            for body in self._there:
+                body.blow(self._wind)
+        if self._server.movers is not None:
+            self._server.movers.tick()
+        _step(client)
+        if self._room.holds():
+            return
+        # The step's own contacts are those of the state before it.
+        pybullet.performCollisionDetection(client)
+        for point in pybullet.getContactPoints(physicsClientId=client):
+            if point[8] <= 0.0:
+                touched.update(point[1:3])
 
-    def _states(self) -> State:
-        return State(
-            np.array(self._positions),
-            np.array(self._velocities),
-            np.array(self._quaternions),
-            np.array(self._spins),
-        )
-
-    def _wrench(self, drone: int, forces: list[float]) -> tuple[Vector, Vector]:
-        """Force [N] and torque [N m] on a drone, world frame; see `BulletEngine`."""
-        wrench = rotor_wrench(self._rows, forces)
-        force, torque = world_wrench(wrench, self._quaternions[drone], self._lagged[drone])
-        if self._wind == (0.0, 0.0, 0.0):
-            return force, torque
-        return added(force, wind_push(self._mass, self._velocities[drone], self._wind)), torque
+    def _read(self) -> State:
+        """The states after a step, those of drones that have left as they were."""
+        told: list[float] = []
+        for body in self._there:
+            velocity, spin = body.motion()
+            told += *body.position, *velocity, *body.quaternion, *spin
+        rows = np.array(told).reshape(-1, 13)
+        if len(rows) < self.count:
+            self._rows[self._present] = rows
+            rows = self._rows
+        self._rows = rows.copy()
+        return State(rows[:, :3], rows[:, 3:6], rows[:, 6:10], rows[:, 10:])

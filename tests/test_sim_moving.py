@@ -18,7 +18,8 @@ import pytest
 
 from sim import CF2X, Box, Cylinder, Sphere, TwinEngine, World, at_rest, generate, scene_at
 from sim.bullet import BulletEngine, build, connect, pybullet
-from sim.bullet.movers import Movers, MovingRoom
+from sim.bullet.movers import Movers, MovingSolids
+from sim.bullet.room import MovingRoom
 from sim.clearances import clearance
 from sim.eyes import Eyes
 from sim.motion import Velocities, obstacle_at
@@ -277,7 +278,7 @@ def test_what_flees_is_met_where_it_is_not_where_it_was(monkeypatch):
         for place in np.linspace(0.5, 0.504, 9).tolist():
             world = hall([Cylinder((place, 0.1, 1.5), 0.2, 3.0, "z", (0.25, 0.0, 0.0))])
             with BulletEngine(CF2X, world) as engine:
-                late.append(engine._movers)
+                late.append(engine._server.movers)
                 engine.reset(after)
                 path = np.array([engine.step(HOVER)[0].position for _ in range(120)])
             gaps.append(clearance(world, RADIUS, path, np.arange(1, 121) / PHYSICS_HZ).min())
@@ -338,7 +339,7 @@ def test_room_among_movers_is_never_more_than_there_is():
     client = connect()
     build(client, CF2X, world)
     movers = Movers(client, world, range(1, 1 + len(SHAPES)))
-    room = MovingRoom(world, RADIUS, movers)
+    room = MovingRoom(MovingSolids(world, movers), RADIUS, lambda clear: None)
     walk = np.array([0.0, 0.0, 1.5]) + np.cumsum(rng.normal(scale=0.01, size=(3000, 3)), axis=0)
     walk[:, 2] = np.abs(walk[:, 2])
     held, times = [], np.arange(3000) / 300
@@ -347,7 +348,7 @@ def test_room_among_movers_is_never_more_than_there_is():
         held.append(room.holds(tuple(point)))
     clear, held = clearance(world, RADIUS, walk, times), np.array(held)
     assert (clear[held] > 0).all() and 0.5 < held.mean() < 1
-    assert held[clear > 0.02].all()
+    assert held[clear > 0.04].all()
     assert not room.holds((float("nan"), 0.0, 1.0))
     pybullet.disconnect(client)
 

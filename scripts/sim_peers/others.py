@@ -23,6 +23,8 @@ def bare() -> Iterator[Case]:
     for obstacles in (0, 50):
         client = connect()
         build(client, CF2X, world_of(obstacles))
+        # It would fall, and lie on the ground in contact.
+        pybullet.setGravity(0, 0, 0, physicsClientId=client)
 
         def run(client: int = client) -> None:
             for _ in range(5):

@@ -34,7 +34,7 @@ def engine() -> Iterator[Case]:
 
 
 def swarm(drones: int = 8) -> Iterator[Case]:
-    """Drones in one server, a row of them; contacts and states at every physics tick."""
+    """Drones in one server, a row of them; contacts at every physics tick, states every command."""
     forces = np.full((drones, 4), CF2X.hover_force)
     places = np.array(START) + [[0.0, 0.3 * i, 0.0] for i in range(drones)]
     for obstacles in (0, 50):
@@ -43,8 +43,7 @@ def swarm(drones: int = 8) -> Iterator[Case]:
         for rate in (48, 240):
 
             def run(bodies: BulletSwarm = bodies, ticks: int = 240 // rate) -> None:
-                for _ in range(ticks):
-                    bodies.step(forces)
+                bodies.step(forces, ticks)
 
             yield Case("lnn_nav, PyBullet", drones, obstacles, rate, run)
 

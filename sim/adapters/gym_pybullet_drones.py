@@ -31,6 +31,7 @@ from sim import twin
 from sim.airframe import CF2P, CF2X, RACER, Airframe
 from sim.bullet import Movers, add_obstacles, pybullet
 from sim.clearances import clearance
+from sim.closing import Closing
 from sim.engine import (
     Door,
     EngineError,
@@ -40,7 +41,6 @@ from sim.engine import (
     Wind,
     mass_scale_of,
     start_of,
-    state_of,
     ticks_of,
     wind_of,
 )
@@ -81,7 +81,7 @@ def load(module: str = "envs.CtrlAviary") -> ModuleType:
         raise ImportError(f"gym-pybullet-drones is missing: {INSTALL} ({error})") from error
 
 
-class AviaryEngine:
+class AviaryEngine(Closing):
     """gym-pybullet-drones' `CtrlAviary` as an engine, stepped and commanded at 240 Hz.
 
     It collides with the shape of its own drone, and, as our engines do, with one sphere.
@@ -127,14 +127,6 @@ class AviaryEngine:
         )
         self.reset()
 
-    def __enter__(self) -> AviaryEngine:
-        """The engine itself."""
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        """Close the engine."""
-        self.close()
-
     def reset(self, state: State | None = None) -> State:
         """Place the drone: at `state`, or (None) at rest at the world's start; counts restart.
 
@@ -143,7 +135,7 @@ class AviaryEngine:
             EngineInputError: if the state is not that of one body, or not finite.
         """
         aviary = self._open()
-        placed = start_of(self.world) if state is None else state_of(state)
+        placed = start_of(self.world, state)
         self.door.clear()
         _quietly(aviary.reset)
         client, body = aviary.getPyBulletClient(), int(aviary.getDroneIds()[0])

@@ -26,6 +26,8 @@ COLOURS = {
 }
 GROUND_COLOUR = (0.86, 0.85, 0.81, 1.0)
 GROUND_THICKNESS = 0.02
+STATIC, GROUND, ALOFT = 2, 64, 128
+"""Collision groups, bits: of what stands (PyBullet's), of the ground, of bodies that pass it by."""
 _QUARTER = math.sqrt(0.5)
 _AXIS_TURNS = {
     "x": (0.0, _QUARTER, 0.0, _QUARTER),
@@ -117,9 +119,11 @@ def _add(client: int, obstacle: Obstacle, visual: bool) -> int:
         colour = COLOURS[obstacle.SHAPE]
         look = pybullet.createVisualShape(kind, rgbaColor=colour, physicsClientId=client, **seen)
     place, turn = obstacle.center, turn_of(obstacle)
-    return pybullet.createMultiBody(
+    body = pybullet.createMultiBody(
         0, shape, look, place, turn, useMaximalCoordinates=True, physicsClientId=client
     )
+    pybullet.setCollisionFilterGroupMask(body, -1, STATIC, ~(STATIC | GROUND), client)
+    return body
 
 
 def _add_ground(client: int, world: World, visual: bool) -> None:
@@ -137,7 +141,10 @@ def _add_ground(client: int, world: World, visual: bool) -> None:
             rgbaColor=GROUND_COLOUR,
             physicsClientId=client,
         )
-    pybullet.createMultiBody(0, plane, look, useMaximalCoordinates=True, physicsClientId=client)
+    body = pybullet.createMultiBody(
+        0, plane, look, useMaximalCoordinates=True, physicsClientId=client
+    )
+    pybullet.setCollisionFilterGroupMask(body, -1, GROUND, ~(STATIC | ALOFT), client)
 
 
 def load_airframe(client: int, text: str) -> int:

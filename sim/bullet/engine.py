@@ -15,29 +15,18 @@ import numpy as np
 import pybullet
 
 from sim.airframe import Airframe
-from sim.bullet.build import build, connect
-from sim.bullet.floats import (
-    Turn,
-    Vector,
-    added,
-    into_body,
-    nearer,
-    rotor_wrench,
-    wind_push,
-    world_wrench,
-)
-from sim.bullet.movers import MovingRoom, movers_of
-from sim.bullet.room import Room
+from sim.bullet.floats import Vector, Wrench, rotor_wrench
+from sim.bullet.room import MovingRoom, Room
+from sim.bullet.server import Server, place
+from sim.closing import Closing
 from sim.engine import (
     Door,
-    EngineError,
     Forces,
     Others,
     Wind,
     mass_scale_of,
     others_of,
     start_of,
-    state_of,
     ticks_of,
     wind_of,
 )
@@ -47,12 +36,11 @@ from sim.state import State, rotate
 from sim.twin import PHYSICS_HZ
 from sim.world import World
 
-_apply_force, _apply_torque = pybullet.applyExternalForce, pybullet.applyExternalTorque
-_step, _pose = pybullet.stepSimulation, pybullet.getBasePositionAndOrientation
-_WORLD = pybullet.WORLD_FRAME
+_step = pybullet.stepSimulation
+_CALM = (0.0, 0.0, 0.0)
 
 
-class BulletEngine:
+class BulletEngine(Closing):
     """PyBullet as an engine; a physics server of its own, in this process unless `gui`."""
 
     def __init__(
@@ -83,29 +71,27 @@ class BulletEngine:
         physics.check(airframe)
         self.airframe, self.world, self.door = airframe, world, Door(airframe)
         self.wind, self.physics, self._plain = wind_of(wind), physics, physics.plain
-        self._mass_scale = mass_scale_of(mass_scale)
-        self._mass = self._mass_scale * airframe.mass
-        self._rows = [tuple(float(value) for value in row) for row in airframe.mixer]
+        self._rows = airframe.mixer.tolist()
         self._clock = time.perf_counter() if gui else None
-        self.client = connect(gui)
+        self._server = Server(airframe, world, mass_scale_of(mass_scale), gui=gui)
+        self._body = self._server.bodies[0]
+        room = Room if self._server.movers is None else MovingRoom
+        self._room = room(self._server.solids, airframe.collision_radius, self._body.fly_aloft)
         try:
-            self.body = build(self.client, airframe, world, self._mass_scale, visual=gui)
-            self._movers, radius = movers_of(self.client, world), airframe.collision_radius
-            still = self._movers is None
-            self._room = Room(world, radius) if still else MovingRoom(world, radius, self._movers)
-            self._saved = pybullet.saveState(physicsClientId=self.client)
             self.reset()
         except BaseException:
             self.close()
             raise
 
-    def __enter__(self) -> BulletEngine:
-        """The engine itself."""
-        return self
+    @property
+    def client(self) -> int:
+        """PyBullet's id of the server; -1 once it is closed."""
+        return self._server.client
 
-    def __exit__(self, *details: object) -> None:
-        """Close the engine."""
-        self.close()
+    @property
+    def body(self) -> int:
+        """PyBullet's id of the airframe."""
+        return self._body.number
 
     def reset(self, state: State | None = None) -> State:
         """Place the drone: at `state`, or (None) at rest at the world's start; counts restart.
@@ -114,26 +100,15 @@ class BulletEngine:
             EngineError: the engine was closed, or its server is gone.
             EngineInputError: if the state is not that of one body, or not finite.
         """
-        placed = start_of(self.world) if state is None else state_of(state)
-        spin = rotate(placed.quaternion, placed.angular_velocity)
+        placed = start_of(self.world, state)
         self.door.clear()
         self._room.forget()
         try:
-            # Contacts of the last flight must not linger in the solver.
-            pybullet.restoreState(self._saved, physicsClientId=self.client)
-            if self._movers is not None:
-                self._movers.reset()
-            pybullet.resetBasePositionAndOrientation(
-                self.body, placed.position, placed.quaternion, physicsClientId=self.client
-            )
-            pybullet.resetBaseVelocity(
-                self.body, placed.velocity, spin, physicsClientId=self.client
-            )
+            self._body.fly_aloft(False)
+            self._server.restore()
+            place(self._body, placed)
         except pybullet.error as error:
-            raise self._lost(error) from error
-        self._position = tuple(placed.position.tolist())
-        self._quaternion: Turn = tuple(placed.quaternion.tolist())
-        self._lagged = self._quaternion
+            raise self._server.lost(error) from error
         self._rotors = self.physics.start(self.airframe)
         return placed
 
@@ -154,80 +129,73 @@ class BulletEngine:
         admitted = self.door.admit(forces, ticks)
         air = self.wind if wind is None else wind_of(wind)
         near = None if others is None else others_of(others)
-        wrench, touched = rotor_wrench(self._rows, admitted), False
+        body, client, holds = self._body, self._server.client, self._room.holds
+        push, read, clock, movers = body.push, body.read, self._clock, self._server.movers
+        calm, touched = self._plain and air == _CALM, False
+        wrench = rotor_wrench(self._rows, admitted)
         try:
             for _ in range(ticks):
-                if not self._plain:
-                    force, torque = self._options(admitted, air, near)
+                if calm:
+                    push(wrench)
                 else:
-                    force, torque = world_wrench(wrench, self._quaternion, self._lagged)
-                    if air != (0.0, 0.0, 0.0):
-                        force = added(force, wind_push(self._mass, self._velocity(), air))
-                touched = self._tick(force, torque) or touched
-            velocity, spin = pybullet.getBaseVelocity(self.body, physicsClientId=self.client)
+                    self._push(admitted, air, near)
+                if movers is not None:
+                    movers.tick()
+                _step(client)
+                position = read()
+                if clock is not None:
+                    clock = self._clock = _wait(clock + 1 / PHYSICS_HZ)
+                if not holds(position):
+                    touched = self._touches() or touched
+            velocity, spin = body.motion()
         except pybullet.error as error:
-            raise self._lost(error) from error
+            raise self._server.lost(error) from error
         state = State(
-            np.array(self._position),
-            np.array(velocity),
-            np.array(self._quaternion),
-            np.array(into_body(self._quaternion, spin)),
+            np.array(body.position), np.array(velocity), np.array(body.quaternion), np.array(spin)
         )
         return state, touched
 
-    def _tick(self, force: Vector, torque: Vector) -> bool:
-        """Move; whether there is a contact afterwards. Arguments by place: names cost a tenth."""
-        client, body = self.client, self.body
-        _apply_force(body, -1, force, self._position, _WORLD, client)
-        _apply_torque(body, -1, torque, _WORLD, client)
-        if self._movers is not None:
-            self._movers.tick()
-        _step(client)
-        self._position, turn = _pose(body, client)
-        self._lagged, self._quaternion = self._quaternion, nearer(turn, self._quaternion)
-        if self._clock is not None:
-            self._clock = _wait(self._clock + 1 / PHYSICS_HZ)
-        if self._room.holds(self._position):
-            return False
+    def _touches(self) -> bool:
+        """Whether there is a contact where the drone is now."""
         # The step's own contacts are those of the state before it.
-        pybullet.performCollisionDetection(physicsClientId=client)
-        points = pybullet.getContactPoints(body, physicsClientId=client)
+        pybullet.performCollisionDetection(self.client)
+        points = pybullet.getContactPoints(self.body, physicsClientId=self.client)
         return any(point[8] <= 0.0 for point in points)
 
-    def _velocity(self) -> Vector:
-        return pybullet.getBaseVelocity(self.body, physicsClientId=self.client)[0]
+    def _push(self, forces: list[float], wind: Vector, others: np.ndarray | None) -> None:
+        """Push with what there is besides rotors that obey: the air, and what ails them."""
+        body = self._body
+        wrench, more = rotor_wrench(self._rows, forces), None
+        if not self._plain:
+            wrench, more = self._options(forces, others)
+        body.push(wrench)
+        if wind != _CALM:
+            body.blow(wind)
+        if more is not None:
+            body.push_more(*more)
 
     def _options(
-        self, forces: list[float], wind: Vector, others: np.ndarray | None
-    ) -> tuple[Vector, Vector]:
-        """Force and torque, world frame, with imperfect rotors and what the air adds."""
-        airframe, physics, acting, speeds = self.airframe, self.physics, np.array(forces), None
+        self, forces: list[float], others: np.ndarray | None
+    ) -> tuple[Wrench, tuple[Vector, Vector]]:
+        """Wrench of imperfect rotors; force [N] and torque [N m] of the air, world frame."""
+        body, airframe, physics = self._body, self.airframe, self.physics
+        acting, speeds = np.array(forces), None
         if self._rotors is not None:
             speeds = self._rotors.speeds
             self._rotors, acting = turn_rotors(
                 airframe, physics.rotors, self._rotors, acting, 1 / PHYSICS_HZ
             )
-        velocity = self._velocity()
-        x, v, q, lagged = map(np.array, (self._position, velocity, self._quaternion, self._lagged))
-        body = State(x, v, q, np.zeros(3))
-        push, twist = air_wrench(airframe, physics, body, lagged, acting, speeds, others)
-        wrench = rotor_wrench(self._rows, acting.tolist())
-        force, torque = world_wrench(wrench, self._quaternion, self._lagged)
-        if wind != (0.0, 0.0, 0.0):
-            force = added(force, wind_push(self._mass, velocity, wind))
-        return added(force, tuple(push.tolist())), added(torque, tuple(rotate(q, twist).tolist()))
+        x, v, q, lagged = map(
+            np.array, (body.position, body.velocity(), body.quaternion, body.lagged)
+        )
+        at = State(x, v, q, np.zeros(3))
+        push, twist = air_wrench(airframe, physics, at, lagged, acting, speeds, others)
+        more = tuple(push.tolist()), tuple(rotate(q, twist).tolist())
+        return rotor_wrench(self._rows, acting.tolist()), more
 
     def close(self) -> None:
         """Stop the physics server. Closing twice is fine."""
-        if self.client >= 0 and pybullet.isConnected(self.client):
-            pybullet.disconnect(self.client)
-        self.client = -1
-
-    def _lost(self, error: Exception) -> EngineError:
-        """What to raise. A server that is gone is let go of: its number may go to another."""
-        if not pybullet.isConnected(self.client):
-            self.client = -1
-        return EngineError(f"physics server: expected it to answer, got: {error}")
+        self._server.close()
 
 
 def _wait(until: float) -> float:

@@ -27,30 +27,10 @@ def rotor_wrench(mixer: Sequence[Sequence[float]], forces: Sequence[float]) -> W
     )
 
 
-def world_wrench(wrench: Wrench, turn: Turn, lagged: Turn) -> tuple[Vector, Vector]:
-    """Force [N] and torque [N m], world frame, of rotors that push as they stood a step ago.
-
-    Args:
-        wrench: of the rotors.
-        turn: orientation now.
-        lagged: orientation one step ago; see `sim.twin`.
-    """
-    thrust, torque_x, torque_y, torque_z = wrench
-    x, y, z, w = lagged
-    ux, uy, uz = 2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)
-    # The lever, sum of f_i P_i = (-torque_y, torque_x, 0), turned into the world.
+def up_of(turn: Turn) -> Vector:
+    """The body's z axis in the world frame."""
     x, y, z, w = turn
-    xx, yy, zz, xy, xz, yz = x * x, y * y, z * z, x * y, x * z, y * z
-    wx, wy, wz = w * x, w * y, w * z
-    lx = 2 * (xy - wz) * torque_x - (1 - 2 * (yy + zz)) * torque_y
-    ly = (1 - 2 * (xx + zz)) * torque_x - 2 * (xy + wz) * torque_y
-    lz = 2 * (yz + wx) * torque_x - 2 * (xz - wy) * torque_y
-    torque = (
-        ly * uz - lz * uy + torque_z * ux,
-        lz * ux - lx * uz + torque_z * uy,
-        lx * uy - ly * ux + torque_z * uz,
-    )
-    return (thrust * ux, thrust * uy, thrust * uz), torque
+    return 2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)
 
 
 def wind_push(mass: float, velocity: Vector, wind: Vector) -> Vector:
@@ -60,20 +40,6 @@ def wind_push(mass: float, velocity: Vector, wind: Vector) -> Vector:
     still = mass * DAMPING * (1 + math.sqrt(vx * vx + vy * vy + vz * vz))
     moving = mass * DAMPING * (1 + math.sqrt(rx * rx + ry * ry + rz * rz))
     return still * vx - moving * rx, still * vy - moving * ry, still * vz - moving * rz
-
-
-def added(a: Vector, b: Vector) -> Vector:
-    """Their sum."""
-    return a[0] + b[0], a[1] + b[1], a[2] + b[2]
-
-
-def nearer(turn: Turn, last: Turn) -> Turn:
-    """Of the two quaternions of an orientation the one nearer to the last one."""
-    # PyBullet gives either.
-    x, y, z, w = turn
-    if x * last[0] + y * last[1] + z * last[2] + w * last[3] < 0:
-        return -x, -y, -z, -w
-    return turn
 
 
 def into_body(quaternion: Turn, vector: Vector) -> Vector:

@@ -1,4 +1,4 @@
-"""Bodies of obstacles that move, and how far a body can move among them before it can touch one.
+"""Bodies of obstacles that move, and how far away they are.
 
 They are bodies without mass that are put where the law of `sim.motion` has them: nothing stops them
 or pushes them aside. They get there before the server's step: what bounces off is then stopped at
@@ -13,10 +13,10 @@ from dataclasses import replace
 
 import numpy as np
 import pybullet
+from jaxtyping import Float
 
 from sim.bullet.build import obstacle_bodies, turn_of
-from sim.bullet.floats import Vector
-from sim.bullet.room import LEAST, MARGIN
+from sim.bullet.room import Solids
 from sim.motion import Velocities, any_moves, fastest
 from sim.shapes import Boxes, Cylinders, Spheres
 from sim.twin import PHYSICS_HZ
@@ -71,40 +71,27 @@ def movers_of(client: int, world: World) -> Movers | None:
     return Movers(client, world, obstacle_bodies(client, world))
 
 
-class MovingRoom:
-    """As `sim.bullet.room.Room`, but a ball that shrinks as what is outside it may come nearer."""
+class MovingSolids(Solids):
+    """What stands and moves in a world, the ground included, wherever `movers` are."""
 
-    def __init__(self, world: World, radius: float, movers: Movers) -> None:
-        """Prepare for a world, and a sphere of `radius` [m]; `movers` knows the time."""
+    def __init__(self, world: World, movers: Movers) -> None:
+        """Prepare; `movers` knows the time."""
         packed = [kind.pack(world.obstacles) for kind in (Cylinders, Spheres, Boxes)]
         counts = tuple(len(solids.center) for solids in packed)
         speeds = Velocities.pack(world.obstacles, counts)
         moving = zip(packed, (speeds.cylinders, speeds.spheres, speeds.boxes), strict=True)
-        self._solids = [(solids, velocity) for solids, velocity in moving if len(velocity)]
-        self._fastest = fastest(world.obstacles)
-        self._radius, self._movers = radius + MARGIN, movers
-        self.forget()
+        self._moving = [(solids, velocity) for solids, velocity in moving if len(velocity)]
+        self._movers, self.fastest = movers, fastest(world.obstacles)
 
-    def forget(self) -> None:
-        """Look anew at the next question."""
-        self._x = self._y = self._z = self._when = 0.0
-        self._free = -1.0
+    @property
+    def time(self) -> float:
+        """That of the movers."""
+        return self._movers.time
 
-    def holds(self, position: Vector) -> bool:
-        """Whether a sphere at `position` [m], world frame, is surely clear of everything solid."""
-        (x, y, z), now = position, self._movers.time
-        dx, dy, dz = x - self._x, y - self._y, z - self._z
-        left = self._free - self._fastest * (now - self._when)
-        if left > 0 and dx * dx + dy * dy + dz * dz < left * left:
-            return True
-        point, nearest = np.array(position), z
-        for solids, velocity in self._solids:
-            there = replace(solids, center=solids.center + now * velocity)
-            nearest = min(nearest, float(there.distances(point).min()))
-        room = nearest - self._radius
-        # Written so that nan fails it.
-        if not room > LEAST:
-            self._free = -1.0
-            return False
-        self._x, self._y, self._z, self._when, self._free = x, y, z, now, room
-        return True
+    def nearest(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
+        """Distance of each point to the nearest of them [m]; negative inside."""
+        nearest = points[:, 2].copy()
+        for solids, velocity in self._moving:
+            there = replace(solids, center=solids.center + self.time * velocity)
+            np.minimum(nearest, there.distances(points).min(axis=-1), out=nearest)
+        return nearest

@@ -16,6 +16,7 @@ from jaxtyping import Float, UInt8
 
 from sim.airframe import CF2X
 from sim.bullet import build, connect, movers_of, pybullet
+from sim.closing import Closing
 from sim.engine import EngineError
 from sim.quiet import unheard
 from sim.sensors.depth import check_pinhole
@@ -78,7 +79,7 @@ class Picture:
     depth: Float[np.ndarray, "height width"]
 
 
-class CameraRig:
+class CameraRig(Closing):
     """A camera in a world, in a physics server of its own: looking never touches a flight."""
 
     def __init__(self, camera: Camera, world: World) -> None:
@@ -103,14 +104,6 @@ class CameraRig:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> CameraRig:
-        """The rig itself."""
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        """Close the rig."""
-        self.close()
 
     def look(self, state: State, time: float = 0.0) -> Picture:
         """What the camera sees from a drone; see `photograph`.
