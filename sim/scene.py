@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import TypeAlias, no_type_check
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Float
 
 from sim.fields import LARGEST, WorldError
+from sim.index import MOST_SCANNED, Index, first_listed, index_of, nearest_listed
 from sim.shapes import Box, Boxes, Cylinder, Cylinders, Sphere, Spheres
 from sim.state import AnyArray, safe_norm
 from sim.world import World
@@ -40,12 +43,14 @@ class Scene:
         spheres: all of them.
         boxes: all of them.
         bounds: lower and upper corner of the space that must not be left [m], `[*batch, 2, 3]`.
+        index: which of them matter where, in a large scene; None: all are looked at.
     """
 
     cylinders: Cylinders
     spheres: Spheres
     boxes: Boxes
     bounds: Float[Array, "*batch 2 3"]
+    index: Index | None = None
 
 
 def scene_of(world: World, pad: Counts | None = None, dtype: DTypeLike = jnp.float32) -> Scene:
@@ -73,7 +78,19 @@ def scene_of(world: World, pad: Counts | None = None, dtype: DTypeLike = jnp.flo
         Boxes.pack(world.obstacles, counts[2]),
     )
     cylinders, spheres, boxes = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), solids)
-    return Scene(cylinders, spheres, boxes, jnp.asarray(world.bounds, dtype))
+    index = _index_of(world, counts, np.dtype(dtype)) if sum(counts) > MOST_SCANNED else None
+    return Scene(cylinders, spheres, boxes, jnp.asarray(world.bounds, dtype), index)
+
+
+@lru_cache(maxsize=4)
+def _index_of(world: World, counts: Counts, dtype: np.dtype) -> Index:
+    """The index of a world whose obstacles are packed into so many entries."""
+    kinds = [
+        kind.pack(world.obstacles, count)
+        for kind, count in zip((Cylinders, Spheres, Boxes), counts, strict=True)
+    ]
+    made = index_of(kinds, np.array(world.bounds))
+    return replace(jax.tree.map(jnp.asarray, made), bounds=jnp.asarray(world.bounds, dtype))
 
 
 def obstacle_distance(
@@ -90,8 +107,11 @@ def obstacle_distance(
         infinity in a scene without obstacles.
     """
     points = _tamed(points, scene)
+    kinds = (scene.cylinders, scene.spheres, scene.boxes)
+    if scene.index is not None:
+        return nearest_listed(scene.index, kinds, points)
     nearest = jnp.full(points.shape[:-1], jnp.inf, points.dtype)
-    for kind in (scene.cylinders, scene.spheres, scene.boxes):
+    for kind in kinds:
         if _count(kind) > 0:
             nearest = jnp.minimum(nearest, _nearest(kind, points))
     return nearest
@@ -132,7 +152,11 @@ def ray_distance(
     length = safe_norm(directions, keepdims=True)
     directions = directions / jnp.where(length > 0, length, 1)
     nearest = _ground_entry(origin[2], directions[:, 2])
-    for kind in (scene.cylinders, scene.spheres, scene.boxes):
+    kinds = (scene.cylinders, scene.spheres, scene.boxes)
+    if scene.index is not None:
+        listed = first_listed(scene.index, kinds, origin, directions, max_range)
+        nearest, kinds = jnp.minimum(nearest, listed), ()
+    for kind in kinds:
         entries = jnp.min(kind.entries(origin, directions), axis=-1, initial=jnp.inf)
         nearest = jnp.minimum(nearest, entries)
     return jnp.minimum(nearest, jnp.asarray(max_range, origin.dtype))
@@ -153,7 +177,7 @@ def nearest_culled(scene: Scene, centre: Float[AnyArray, " 3"], counts: Counts) 
         distances = shapes.distances(point)
         _, index = jax.lax.top_k(-distances, min(count, distances.shape[-1]))
         kept[name] = jax.tree.map(lambda leaf, index=index: leaf[index], shapes)
-    return replace(scene, **kept)
+    return replace(scene, index=None, **kept)
 
 
 def stack_scenes(scenes: Sequence[Scene]) -> Scene:
@@ -164,6 +188,9 @@ def stack_scenes(scenes: Sequence[Scene]) -> Scene:
     """
     if not scenes:
         raise ValueError("scenes: expected at least one, got none")
+    shapes = [[leaf.shape for leaf in jax.tree.leaves(scene.index)] for scene in scenes]
+    if any(one != shapes[0] for one in shapes):  # Not all are large: those that are do without.
+        scenes = [replace(scene, index=None) for scene in scenes]
     most = {name: max(_count(getattr(scene, name)) for scene in scenes) for name in KINDS}
     padded = [
         replace(scene, **{name: _pad(getattr(scene, name), most[name]) for name in KINDS})
