@@ -89,11 +89,11 @@ def add_obstacles(client: int, world: World, visual: bool = False) -> None:
             expected = "0, 0, 0 (moving obstacles are not simulated)"
             raise WorldError(f"obstacles[{index}].velocity", expected, obstacle.velocity)
     for obstacle in world.obstacles:
-        _add(client, obstacle, visual)
+        add_obstacle(client, obstacle, visual)
 
 
-def _add(client: int, obstacle: Obstacle, visual: bool) -> None:
-    """One obstacle as one static body."""
+def add_obstacle(client: int, obstacle: Obstacle, visual: bool = False) -> int:
+    """Put one obstacle into a server as one static body; return the body's id."""
     turn = (0.0, 0.0, 0.0, 1.0)
     if isinstance(obstacle, Cylinder):
         kind, turn = pybullet.GEOM_CYLINDER, _AXIS_TURNS[obstacle.axis]
@@ -113,7 +113,7 @@ def _add(client: int, obstacle: Obstacle, visual: bool) -> None:
     if visual:
         colour = COLOURS[obstacle.SHAPE]
         look = pybullet.createVisualShape(kind, rgbaColor=colour, physicsClientId=client, **seen)
-    pybullet.createMultiBody(
+    return pybullet.createMultiBody(
         0, shape, look, obstacle.center, turn, useMaximalCoordinates=True, physicsClientId=client
     )
 

@@ -4,12 +4,13 @@ The airframe is one link; what PyBullet would do to forces on rotor links (they 
 orientation of one step ago, see `sim.twin`) is put into one wrench in world axes.
 
 It knows its world: what else is put into its server is felt, but away from the world's obstacles
-nobody asks whether it is touched.
+nobody asks whether it is touched. Of a large world, its server holds what is near the drone.
 """
 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pybullet
@@ -26,6 +27,7 @@ from sim.bullet.floats import (
     wind_push,
     world_wrench,
 )
+from sim.bullet.near import Near, is_large
 from sim.bullet.room import Room
 from sim.engine import (
     Door,
@@ -86,11 +88,14 @@ class BulletEngine:
         self._mass_scale = mass_scale_of(mass_scale)
         self._mass = self._mass_scale * airframe.mass
         self._rows = [tuple(float(value) for value in row) for row in airframe.mixer]
-        self._room = Room(world, airframe.collision_radius)
         self._clock = time.perf_counter() if gui else None
         self.client = connect(gui)
         try:
-            self.body = build(self.client, airframe, world, self._mass_scale, visual=gui)
+            # A window shows all there is, at the speed of the clock.
+            self._near = Near(self.client, world) if is_large(world) and not gui else None
+            self._room = Room(world, airframe.collision_radius, self._near)
+            built = world if self._near is None else replace(world, obstacles=())
+            self.body = build(self.client, airframe, built, self._mass_scale, visual=gui)
             self._saved = pybullet.saveState(physicsClientId=self.client)
             self.reset()
         except BaseException:
@@ -117,6 +122,8 @@ class BulletEngine:
         self.door.clear()
         self._room.forget()
         try:
+            if self._near is not None:
+                self._near.clear()
             # Contacts of the last flight must not linger in the solver.
             pybullet.restoreState(self._saved, physicsClientId=self.client)
             pybullet.resetBasePositionAndOrientation(
@@ -125,9 +132,11 @@ class BulletEngine:
             pybullet.resetBaseVelocity(
                 self.body, placed.velocity, spin, physicsClientId=self.client
             )
+            self._position = tuple(placed.position.tolist())
+            if self._near is not None:
+                self._near.follow(self._position)
         except pybullet.error as error:
             raise EngineError(f"physics server: expected it to answer, got: {error}") from error
-        self._position = tuple(placed.position.tolist())
         self._quaternion: Turn = tuple(placed.quaternion.tolist())
         self._lagged = self._quaternion
         self._rotors = self.physics.start(self.airframe)
@@ -179,6 +188,8 @@ class BulletEngine:
         _step(client)
         self._position, turn = _pose(body, client)
         self._lagged, self._quaternion = self._quaternion, nearer(turn, self._quaternion)
+        if self._near is not None:
+            self._near.follow(self._position)
         if self._clock is not None:
             self._clock = _wait(self._clock + 1 / PHYSICS_HZ)
         if self._room.holds(self._position):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sim.bullet.floats import Vector
+from sim.bullet.near import Near
 from sim.shapes import Boxes, Cylinders, Spheres
 from sim.world import World
 
@@ -17,9 +18,17 @@ LEAST = 5e-3
 class Room:
     """The ball around the last place that was looked at, in which nothing solid is."""
 
-    def __init__(self, world: World, radius: float) -> None:
-        """Prepare for a world whose obstacles stand still, and a sphere of `radius` [m]."""
-        packed = [kind.pack(world.obstacles) for kind in (Cylinders, Spheres, Boxes)]
+    def __init__(self, world: World, radius: float, near: Near | None = None) -> None:
+        """Prepare for a world whose obstacles stand still, and a sphere of `radius` [m].
+
+        Args:
+            world: where.
+            radius: of the sphere [m].
+            near: what is held of a large world; it must follow the sphere.
+        """
+        self._near = near
+        obstacles = world.obstacles if near is None else ()
+        packed = [kind.pack(obstacles) for kind in (Cylinders, Spheres, Boxes)]
         self._solids = [solids for solids in packed if len(solids.center)]
         self._radius = radius + MARGIN
         self.forget()
@@ -36,6 +45,8 @@ class Room:
         if dx * dx + dy * dy + dz * dz < self._square:
             return True
         point, nearest = np.array(position), z
+        if self._near is not None:
+            nearest = min(nearest, self._near.clearance(position))
         for solids in self._solids:
             nearest = min(nearest, float(solids.distances(point).min()))
         room = nearest - self._radius
