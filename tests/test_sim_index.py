@@ -37,7 +37,7 @@ def city() -> World:
 @pytest.fixture(scope="module")
 def scenes(city) -> tuple[Scene, Scene]:
     """With the index and without it."""
-    scene = scene_of(city, pad_of(city), np.float32)
+    scene = scene_of(city, pad_of(city), jnp.float32)
     assert scene.index is not None
     return scene, replace(scene, index=None)
 
@@ -111,7 +111,9 @@ def test_only_large_scenes_have_one():
 def test_cells_that_too_many_matter_to_say_so_and_are_answered(monkeypatch):
     heap = tuple(Sphere((1 + 1e-3 * i, 1.0, 1.0), 0.1) for i in range(40))
     rest = tuple(Cylinder((x, y, 1.0), 0.1, 2.0) for x in range(3, 9) for y in range(9))
-    world = Course((0.5, 8.0, 1.0), 0.0, (9.0, 8.0, 1.0), 1.0, bounds=((0, 0, 0), (9, 9, 3)))
+    world = Course(
+        (0.5, 8.0, 1.0), 0.0, (9.0, 8.0, 1.0), 1.0, bounds=((0.0, 0.0, 0.0), (9.0, 9.0, 3.0))
+    )
     made = world.world((*heap, *rest, Box((6.0, 8.5, 1.0), (0.2, 0.1, 0.4), 0.3)))
     monkeypatch.setattr("sim.scene.MOST_SCANNED", 100)
     scene = scene_of(made)
@@ -127,16 +129,16 @@ def test_cells_that_too_many_matter_to_say_so_and_are_answered(monkeypatch):
 
 def test_stacked_scenes_keep_it_where_all_have_it(scenes, city):
     other = generate("city", 1_000_001)
-    second = scene_of(other, pad_of(other), np.float32)
+    second = scene_of(other, pad_of(other), jnp.float32)
     stacked = stack_scenes([scenes[0], second])
     assert stacked.index is not None
-    points = places(64, 3)
-    both = jax.jit(jax.vmap(jax.vmap(signed_distance, (None, 0)), (0, None)))(stacked, points)
-    np.testing.assert_array_equal(both[0], distances(scenes[0], points))
-    np.testing.assert_array_equal(both[1], distances(second, points))
+    points = places(AT_ONCE, 3)[:, None]
+    both = jax.jit(jax.vmap(signed_distance, (0, None)))(stacked, points)
+    np.testing.assert_array_equal(both[0, :, 0], distances(scenes[0], points[:, 0]))
+    np.testing.assert_array_equal(both[1, :, 0], distances(second, points[:, 0]))
     mixed = stack_scenes([scenes[0], scene_of(generate("forest", 0))])
     assert mixed.index is None
-    assert nearest_culled(scenes[0], points[0], (8, 8, 8)).index is None
+    assert nearest_culled(scenes[0], points[0, 0], (8, 8, 8)).index is None
 
 
 def test_a_cast_to_float32_does_no_harm(scenes):
@@ -148,8 +150,9 @@ def test_a_cast_to_float32_does_no_harm(scenes):
 
 def test_what_is_not_finite_stays_what_it_was(scenes):
     for point in ((np.nan, 1.0, 1.0), (np.inf, 1.0, 1.0), (100.0, -np.inf, 1.0)):
-        answers = [np.asarray(signed_distance(scene, np.float32(point))) for scene in scenes]
-        np.testing.assert_array_equal(*answers)
+        points = np.tile(np.float32(point), (AT_ONCE, 1))
+        mine, theirs = (np.asarray(distances(scene, points)) for scene in scenes)
+        np.testing.assert_array_equal(mine, theirs)
 
 
 def test_clearances_of_large_worlds_are_those_of_all_obstacles(city, monkeypatch):
