@@ -12,16 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import TypeAlias, no_type_check
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Float, Int
 
 from sim.fields import LARGEST
+from sim.index import MOST_SCANNED, Index, first_listed, index_of, nearest_listed
 from sim.motion import Velocities, any_moves
 from sim.shapes import Box, Boxes, Cylinder, Cylinders, Sphere, Spheres
 from sim.state import AnyArray, safe_norm
@@ -46,6 +49,7 @@ class Scene:
         boxes: all of them.
         bounds: lower and upper corner of the space that must not be left [m], `[*batch, 2, 3]`.
         velocities: of the obstacles [m/s]; None where all stand still, which then costs nothing.
+        index: which of them matter where, in a large scene; None: all are looked at.
     """
 
     cylinders: Cylinders
@@ -53,6 +57,7 @@ class Scene:
     boxes: Boxes
     bounds: Float[Array, "*batch 2 3"]
     velocities: Velocities | None = None
+    index: Index | None = None
 
 
 def scene_of(world: World, pad: Counts | None = None, dtype: DTypeLike = jnp.float32) -> Scene:
@@ -78,7 +83,9 @@ def scene_of(world: World, pad: Counts | None = None, dtype: DTypeLike = jnp.flo
     cylinders, spheres, boxes, velocities = jax.tree.map(
         lambda leaf: jnp.asarray(leaf, dtype), solids
     )
-    return Scene(cylinders, spheres, boxes, jnp.asarray(world.bounds, dtype), velocities)
+    large = velocities is None and sum(counts) > MOST_SCANNED
+    index = _index_of(world, counts, np.dtype(dtype)) if large else None
+    return Scene(cylinders, spheres, boxes, jnp.asarray(world.bounds, dtype), velocities, index)
 
 
 def scene_at(scene: Scene, time: float | Float[AnyArray, "*batch"] | None) -> Scene:
@@ -128,6 +135,17 @@ def with_velocities(scene: Scene) -> Scene:
     return replace(scene, velocities=Velocities(*still))
 
 
+@lru_cache(maxsize=4)
+def _index_of(world: World, counts: Counts, dtype: np.dtype) -> Index:
+    """The index of a world whose obstacles are packed into so many entries."""
+    kinds = [
+        kind.pack(world.obstacles, count)
+        for kind, count in zip((Cylinders, Spheres, Boxes), counts, strict=True)
+    ]
+    made = index_of(kinds, np.array(world.bounds))
+    return replace(jax.tree.map(jnp.asarray, made), bounds=jnp.asarray(world.bounds, dtype))
+
+
 def obstacle_distance(
     scene: Scene, points: Float[AnyArray, "*points 3"]
 ) -> Float[Array, "*points"]:
@@ -142,8 +160,11 @@ def obstacle_distance(
         infinity in a scene without obstacles.
     """
     points = _tamed(points, scene)
+    kinds = (scene.cylinders, scene.spheres, scene.boxes)
+    if scene.index is not None:
+        return nearest_listed(scene.index, kinds, points)
     nearest = jnp.full(points.shape[:-1], jnp.inf, points.dtype)
-    for kind in (scene.cylinders, scene.spheres, scene.boxes):
+    for kind in kinds:
         if _count(kind) > 0:
             nearest = jnp.minimum(nearest, _nearest(kind, points))
     return nearest
@@ -184,7 +205,11 @@ def ray_distance(
     length = safe_norm(directions, keepdims=True)
     directions = directions / jnp.where(length > 0, length, 1)
     nearest = _ground_entry(origin[2], directions[:, 2])
-    for kind in (scene.cylinders, scene.spheres, scene.boxes):
+    kinds = (scene.cylinders, scene.spheres, scene.boxes)
+    if scene.index is not None:
+        listed = first_listed(scene.index, kinds, origin, directions, max_range)
+        nearest, kinds = jnp.minimum(nearest, listed), ()
+    for kind in kinds:
         entries = jnp.min(kind.entries(origin, directions), axis=-1, initial=jnp.inf)
         nearest = jnp.minimum(nearest, entries)
     return jnp.minimum(nearest, jnp.asarray(max_range, origin.dtype))
@@ -210,7 +235,8 @@ def nearest_culled(scene: Scene, centre: Float[AnyArray, " 3"], counts: Counts) 
         kept[name] = jax.tree.map(lambda leaf, index=index: leaf[index], shapes)
         if scene.velocities is not None:
             velocities[name] = getattr(scene.velocities, name)[index]
-    return replace(scene, **kept, velocities=Velocities(**velocities) if velocities else None)
+    moving = Velocities(**velocities) if velocities else None
+    return replace(scene, **kept, velocities=moving, index=None)
 
 
 def stack_scenes(scenes: Sequence[Scene]) -> Scene:
@@ -223,6 +249,9 @@ def stack_scenes(scenes: Sequence[Scene]) -> Scene:
         raise ValueError("scenes: expected at least one, got none")
     if any(scene.velocities is not None for scene in scenes):
         scenes = [with_velocities(scene) for scene in scenes]
+    shapes = [[leaf.shape for leaf in jax.tree.leaves(scene.index)] for scene in scenes]
+    if any(one != shapes[0] for one in shapes):  # Not all are large: those that are do without.
+        scenes = [replace(scene, index=None) for scene in scenes]
     most = {name: max(_count(getattr(scene, name)) for scene in scenes) for name in KINDS}
     padded = [_padded(scene, most) for scene in scenes]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *padded)

@@ -30,7 +30,15 @@ GOLDEN = Path(__file__).parent / "golden" / "world_hashes.json"
 FIRST = (*TRAINING_FAMILIES, "walls", "mixed", "dense_forest")
 LEAST_HITS = {**dict.fromkeys(FIRST, 0.55), "walls": 0.75, "mixed": 0.75, "dense_forest": 0.75}
 SEEDS = range(DEVELOPMENT_SEEDS.start, DEVELOPMENT_SEEDS.start + 60)
-ADDED = ("rooms", "gates", "pillars", "diffphys", *(f"iros2022_{i}" for i in range(4)), "moving")
+ADDED = (
+    "rooms",
+    "gates",
+    "pillars",
+    "diffphys",
+    *(f"iros2022_{i}" for i in range(4)),
+    "moving",
+    "city",
+)
 CELL = 0.15
 PADDED = (80, 48, 48)
 
@@ -253,8 +261,9 @@ def test_worlds_are_the_same_for_ever(name):
 
 
 def test_seeds_and_families_differ():
-    hashes = {world_hash(generate(name, seed)) for name in FAMILIES for seed in range(5)}
-    assert len(hashes) == 5 * len(FAMILIES)
+    names = [name for name in FAMILIES if name != "city"]  # It takes its time: test_sim_city.
+    hashes = {world_hash(generate(name, seed)) for name in names for seed in range(5)}
+    assert len(hashes) == 5 * len(names)
     targets = {generate(name, 0).target for name in FIRST}
     assert len(targets) == len(FIRST)
 

@@ -49,7 +49,7 @@ class Evaluate:
     """Who flies: default, straight-line, or the folder of a trained pilot."""
     worlds: str = "forest,boulders,blocks,mixed"
     """Families, with commas: forest, boulders, blocks, walls, mixed, dense_forest, rooms, gates,
-    pillars, diffphys, iros2022_0, iros2022_1, iros2022_2, iros2022_3, moving."""
+    pillars, diffphys, iros2022_0, iros2022_1, iros2022_2, iros2022_3, moving, city."""
     world_file: Path | None = None
     """A world file (JSON), flown in every mission instead of the families' worlds."""
     first_seed: int = 1_000_000

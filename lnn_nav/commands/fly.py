@@ -52,7 +52,7 @@ class Fly:
     """Who flies: default, straight-line, or the folder of a trained pilot."""
     world: str = "mixed"
     """Family of the world: forest, boulders, blocks, walls, mixed, dense_forest, rooms, gates,
-    pillars, diffphys, iros2022_0, iros2022_1, iros2022_2, iros2022_3 or moving."""
+    pillars, diffphys, iros2022_0, iros2022_1, iros2022_2, iros2022_3, moving or city."""
     world_file: Path | None = None
     """A world file (JSON), flown instead of a family's world."""
     seed: int = 1_000_003

@@ -44,7 +44,7 @@ class Verify:
     """Who is checked: default, straight-line, or the folder of a trained pilot."""
     worlds: str = "forest,boulders,blocks,mixed"
     """Families, with commas: forest, boulders, blocks, walls, mixed, dense_forest, rooms, gates,
-    pillars, diffphys, iros2022_0, iros2022_1, iros2022_2, iros2022_3, moving."""
+    pillars, diffphys, iros2022_0, iros2022_1, iros2022_2, iros2022_3, moving, city."""
     missions: int = 20
     """How many in all for each check that flies, split evenly among the families."""
     first_seed: int = 1_000_000

@@ -81,7 +81,7 @@ def build(
 
 def add_obstacles(client: int, world: World, visual: bool = False) -> list[int]:
     """Put the obstacles of a world into a server; PyBullet's ids of them, in their order."""
-    return [_add(client, obstacle, visual) for obstacle in world.obstacles]
+    return [add_obstacle(client, obstacle, visual) for obstacle in world.obstacles]
 
 
 def obstacle_bodies(client: int, world: World) -> list[int]:
@@ -99,8 +99,8 @@ def turn_of(obstacle: Obstacle) -> tuple[float, float, float, float]:
     return 0.0, 0.0, 0.0, 1.0
 
 
-def _add(client: int, obstacle: Obstacle, visual: bool) -> int:
-    """One obstacle as one static body."""
+def add_obstacle(client: int, obstacle: Obstacle, visual: bool = False) -> int:
+    """Put one obstacle into a server, as one static body; PyBullet's id of it."""
     if isinstance(obstacle, Cylinder):
         kind = pybullet.GEOM_CYLINDER
         solid = {"radius": obstacle.radius, "height": obstacle.height}

@@ -4,7 +4,7 @@ The airframe is one link; what PyBullet would do to forces on rotor links (they 
 orientation of one step ago, see `sim.twin`) is put into one wrench in world axes.
 
 It knows its world: what else is put into its server is felt, but away from the world's obstacles
-nobody asks whether it is touched.
+nobody asks whether it is touched. Of a large world, its server holds what is near the drone.
 """
 
 from __future__ import annotations
@@ -107,6 +107,8 @@ class BulletEngine(Closing):
             self._body.fly_aloft(False)
             self._server.restore()
             place(self._body, placed)
+            if self._server.near is not None:
+                self._server.near.follow(self._body.position)
         except pybullet.error as error:
             raise self._server.lost(error) from error
         self._rotors = self.physics.start(self.airframe)

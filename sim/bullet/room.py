@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from jaxtyping import Float
 
 from sim.bullet.body import Body
 from sim.bullet.floats import Vector
-from sim.shapes import Boxes, Cylinders, Spheres
+from sim.shapes import Boxes, Cylinders, Obstacle, Spheres
 from sim.world import World
 
 MARGIN = 2e-3
@@ -34,7 +34,10 @@ class Solids:
 
     def __init__(self, world: World) -> None:
         """Prepare for a world whose obstacles stand still."""
-        packed = [kind.pack(world.obstacles) for kind in (Cylinders, Spheres, Boxes)]
+        self._hold(world.obstacles)
+
+    def _hold(self, obstacles: Iterable[Obstacle]) -> None:
+        packed = [kind.pack(obstacles) for kind in (Cylinders, Spheres, Boxes)]
         self._kinds = [solids for solids in packed if len(solids.center)]
 
     def nearest(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:

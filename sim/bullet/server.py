@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pybullet
 
 from sim.airframe import Airframe
 from sim.bullet.body import Body
 from sim.bullet.build import build, connect, load_airframe
 from sim.bullet.movers import MovingSolids, movers_of
+from sim.bullet.near import Near, is_large
 from sim.bullet.room import Solids
 from sim.closing import Closing
 from sim.engine import EngineError
@@ -23,6 +26,7 @@ class Server(Closing):
         client: PyBullet's id; -1 once closed.
         bodies: the airframes.
         movers: the obstacles that move; None if there are none.
+        near: what is held of a large world; None if all of it is.
         solids: what the airframes can meet, but for each other.
     """
 
@@ -41,9 +45,14 @@ class Server(Closing):
         """
         self.client, self.bodies = connect(gui), list[Body]()
         try:
-            numbers = [build(self.client, airframe, world, mass_scale, visual=gui)]
+            # A window shows all there is, at the speed of the clock.
+            partly = is_large(world) and count == 1 and not gui
+            self.near = near = Near(self.client, world) if partly else None
+            built = replace(world, obstacles=()) if partly else world
+            numbers = [build(self.client, airframe, built, mass_scale, visual=gui)]
             self.movers = movers = movers_of(self.client, world)
-            self.solids = Solids(world) if movers is None else MovingSolids(world, movers)
+            still = near or Solids(world)
+            self.solids = still if movers is None else MovingSolids(world, movers)
             text = urdf_of(airframe, mass_scale)
             numbers += [load_airframe(self.client, text) for _ in range(count - 1)]
             mass = mass_scale * airframe.mass
@@ -55,6 +64,8 @@ class Server(Closing):
 
     def restore(self) -> None:
         """All as it was built: contacts of the last flight must not linger in the solver."""
+        if self.near is not None:
+            self.near.clear()
         pybullet.restoreState(self._saved, physicsClientId=self.client)
         if self.movers is not None:
             self.movers.reset()

@@ -10,6 +10,7 @@ import numpy as np
 
 from sim.families.blocks import BLOCKS
 from sim.families.boulders import BOULDERS
+from sim.families.city import CITY
 from sim.families.corridor import has_corridor
 from sim.families.course import Course
 from sim.families.dense_forest import DENSE_FOREST
@@ -29,7 +30,9 @@ from sim.shapes import Obstacle
 from sim.world import World
 
 _ALL = (FOREST, BOULDERS, BLOCKS, WALLS, MIXED, DENSE_FOREST, ROOMS, GATES, PILLARS, DIFFPHYS)
-FAMILIES: Mapping[str, Family] = {family.name: family for family in (*_ALL, *IROS2022, MOVING)}
+FAMILIES: Mapping[str, Family] = {
+    family.name: family for family in (*_ALL, *IROS2022, MOVING, CITY)
+}
 TRAINING_FAMILIES = tuple(name for name, family in FAMILIES.items() if family.training)
 HELD_OUT_FAMILIES = tuple(name for name, family in FAMILIES.items() if not family.training)
 
