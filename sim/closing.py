@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TypeVar
 
 _Own = TypeVar("_Own")
 
 
-class Closing:
+class Closing(ABC):
     """Something that holds a server, a file, a window: `with` closes it."""
 
+    @abstractmethod
     def close(self) -> None:
         """Give back what it holds. Closing twice is fine."""
-        raise NotImplementedError
 
     def __enter__(self: _Own) -> _Own:
         """The thing itself."""
