@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ import pytest
 from sim import (
     CF2X,
     AirframeError,
-    Box,
     Disturbance,
     TwinEngine,
     World,
@@ -33,12 +31,11 @@ from sim import (
     verdict,
 )
 from sim.battery import PhysicsError
-from sim.bullet import BulletEngine, pybullet
-from sim.engine import Door, EngineError, EngineInputError, EngineTypeError
+from sim.bullet import BulletEngine
+from sim.engine import Door, EngineInputError, EngineTypeError
 from sim.env import ActionError, EnvError, TwinVectorEnv
 from sim.env.errors import ActionTypeError
 from sim.fields import WorldError
-from sim.swarm import BulletSwarm
 
 NAN, INF = math.nan, math.inf
 HALL = flying.open_world(time_limit=0.25)
@@ -58,13 +55,13 @@ TABLE = {
     ),
     "state nan or of a wrong dtype": (
         "error naming the field",
-        "test_sim_bad_input.py::test_a_bad_start_is_refused_by_the_name_of_its_field",
+        "test_sim_bad_starts.py::test_a_bad_start_is_refused_by_the_name_of_its_field",
     ),
     "start in an obstacle or the ground": (
         "error for a world; contact at once, finite, in an engine",
         "test_sim_world.py::test_a_bad_value_is_refused_by_the_name_of_its_field",
-        "test_sim_bad_input.py::test_a_world_that_starts_in_something_solid_is_refused",
-        "test_sim_bad_input.py::test_a_start_in_something_solid_is_a_contact_at_once",
+        "test_sim_bad_starts.py::test_a_world_that_starts_in_something_solid_is_refused",
+        "test_sim_bad_starts.py::test_a_start_in_something_solid_is_a_contact_at_once",
     ),
     "dt 0, negative, nan": (
         "error naming the field",
@@ -78,8 +75,8 @@ TABLE = {
     ),
     "killed physics server": (
         "error naming it; begins anew; nobody else's server is touched",
-        "test_sim_bad_input.py::test_a_server_killed_in_flight_is_named_and_leaves_nothing",
-        "test_sim_bad_input.py::test_who_lost_a_server_leaves_the_next_one_of_its_number_alone",
+        "test_sim_lost_servers.py::test_a_server_killed_in_flight_is_named_and_leaves_nothing",
+        "test_sim_lost_servers.py::test_who_lost_a_server_leaves_the_next_one_of_its_number_alone",
         "test_sim_bullet.py::test_a_killed_physics_server_is_a_typed_error",
         "test_env_gym.py::test_a_server_that_was_killed_is_told_and_replaced",
     ),
@@ -102,8 +99,6 @@ def test_every_row_has_its_tests(row):
         file, _, name = place.partition("::")
         assert f"\ndef {name}(" in (Path(__file__).parent / file).read_text(encoding="utf-8")
 
-
-# ---- actions ------------------------------------------------------------------------------------
 
 ODD = {
     "nan": ([NAN] * 4, True),
@@ -289,79 +284,6 @@ def test_a_bad_wind_or_neighbour_is_refused(name, argument, value, error):
             engine.step([0.06] * 4, **{argument: value})
 
 
-# ---- starts -------------------------------------------------------------------------------------
-
-FIELDS = {"position": 3, "velocity": 3, "quaternion": 4, "angular_velocity": 3}
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("field", FIELDS)
-def test_a_bad_start_is_refused_by_the_name_of_its_field(name, field):
-    size = FIELDS[field]
-    one = np.eye(size)[-1]
-    with ENGINES[name](CF2X, HALL) as engine:
-        before = engine.reset()
-        for value, error in (
-            (one * NAN, EngineInputError),
-            (one + np.array([INF] + [0.0] * (size - 1)), EngineInputError),
-            (one[:-1], EngineInputError),
-            (one[None], EngineInputError),
-            (one + 0j, EngineTypeError),
-            (one.astype(object), EngineTypeError),
-            (one.astype(str), EngineTypeError),
-        ):
-            start = at_rest(np.array(HALL.start_position)).replace(**{field: value})
-            with pytest.raises(error, match=f"^{field}: expected .*got "):
-                engine.reset(start)
-        np.testing.assert_array_equal(engine.reset().position, before.position)
-
-
-def test_bad_starts_of_a_swarm_are_refused():
-    places = np.array([[0.0, 0.0, 1.5], [0.0, 0.5, 1.5]])
-    with BulletSwarm(CF2X, HALL, 2) as swarm:
-        for value, error in ((places * NAN, EngineInputError), (places + 0j, EngineTypeError)):
-            with pytest.raises(error, match="^position: expected"):
-                swarm.reset(at_rest(places).replace(position=value))
-
-
-SOLID = {
-    "the ground": (0.5, 0.5, 0.03),
-    "below it": (0.5, 0.5, -0.5),
-    "a post": (1.0, 1.5, 1.5),
-    "its rim": (1.0, 1.15, 1.5),
-    "a box": (-1.0, -1.5, 0.5),
-}
-ROOM = flying.open_world(
-    obstacles=(*HALL.obstacles, Box((-1.0, -1.5, 0.5), (0.3, 0.3, 0.5), 0.0)),
-    bounds=((-2.0, -4.0, -1.0), (6.0, 4.0, 3.0)),
-)
-
-
-@pytest.mark.parametrize("place", SOLID)
-def test_a_world_that_starts_in_something_solid_is_refused(place):
-    with pytest.raises(WorldError, match=r"^start\.position: expected"):
-        dataclasses.replace(ROOM, start_position=SOLID[place])
-    for bad in (NAN, INF):
-        with pytest.raises(WorldError, match=r"^start\.position\[1\]: expected"):
-            dataclasses.replace(ROOM, start_position=(0.0, bad, 1.5))
-
-
-@pytest.mark.parametrize("place", SOLID)
-@pytest.mark.parametrize("name", NAMES)
-def test_a_start_in_something_solid_is_a_contact_at_once(name, place):
-    """In the first tick, so that no flight goes on from it; what follows is finite and bounded."""
-    with ENGINES[name](CF2X, ROOM) as engine:
-        engine.reset(at_rest(np.array(SOLID[place])))
-        steps = [engine.step([CF2X.hover_force] * 4) for _ in range(48)]
-    assert steps[0][1]
-    for state, _ in steps:
-        assert all(np.isfinite(value).all() for value in vars(state).values())
-        assert np.abs(state.velocity).max() <= twin.SPEED_LIMIT
-
-
-# ---- time, configuration ------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("dt", [0.0, -1.0, NAN, INF])
 def test_no_time_passes_backwards_or_not_at_all(dt):
     start = twin.start(at_rest(np.zeros(3)))
@@ -401,78 +323,3 @@ def test_what_nobody_knows_and_no_body_has_is_refused():
         Disturbance(wind=-1.0)
     with pytest.raises(ValueError, match="^seed: expected 0 or more, got -1"):
         fly(HALL, flying.Plain(), "twin", seed=-1)
-
-
-# ---- servers ------------------------------------------------------------------------------------
-
-
-def servers() -> int:
-    """Physics servers of this process."""
-    return sum(bool(pybullet.isConnected(client)) for client in range(1024))
-
-
-@contextmanager
-def none_left() -> Iterator[None]:
-    before = servers()
-    yield
-    assert servers() == before
-
-
-class Killer(flying.Plain):
-    """Ends the newest physics server at its tenth tick."""
-
-    def act(self, memory: dict, wish: Any, state: Any) -> tuple[dict, Any, dict]:
-        memory, forces, record = super().act(memory, wish, state)
-        count = memory.get("count", 0) + 1
-        if count == 10:
-            pybullet.disconnect(max(i for i in range(1024) if pybullet.isConnected(i)))
-        return memory | {"count": count}, forces, record
-
-
-def test_a_server_killed_in_flight_is_named_and_leaves_nothing():
-    with none_left():
-        with pytest.raises(EngineError, match="^physics server: expected it to answer, got: "):
-            fly(HALL, Killer(), "pybullet")
-        assert fly(HALL, flying.Plain(), "pybullet").outcome == "timeout"
-    # The negative control: an engine that is not closed is seen.
-    lost = BulletEngine(CF2X, HALL)
-    with pytest.raises(AssertionError), none_left():
-        lost.close()
-
-
-@pytest.mark.parametrize("many", [False, True])
-def test_who_lost_a_server_leaves_the_next_one_of_its_number_alone(many):
-    """PyBullet gives a free number to the next server that is started."""
-    start = at_rest(np.tile(HALL.start_position, (2, 1)) + [[0.0, 0.0, 0.0], [0.0, 0.5, 0.0]])
-    hover = [CF2X.hover_force] * 4
-    with none_left():
-        first = BulletSwarm(CF2X, HALL, 2) if many else BulletEngine(CF2X, HALL)
-        first.reset(start if many else None)
-        number = first.client
-        pybullet.disconnect(number)
-        with pytest.raises(EngineError):
-            first.step(np.array([hover, hover]) if many else hover)
-        with BulletEngine(CF2X, HALL) as other:
-            assert other.client == number
-            moved = other.step([0.08] * 4)[0].position
-            with pytest.raises(EngineError, match=re.escape("physics server: ")):
-                first.reset(start if many else None)
-            first.close()
-            assert other.step([0.08] * 4)[0].position[2] > moved[2]
-
-
-def test_an_environment_whose_server_was_killed_begins_anew_beside_another():
-    with none_left():
-        env, neighbour = env_rig.make(), env_rig.make()
-        still = np.zeros(4)
-        env.reset(seed=0)
-        pybullet.disconnect(env._place.engine.client)
-        with pytest.raises(EngineError, match="^physics server: "):
-            env.step(still)
-        neighbour.reset(seed=0)
-        env.reset(seed=0)
-        for one in (env, neighbour):
-            seen, _, over, *_ = one.step(still)
-            assert one.observation_space.contains(seen) and not over
-        env.close()
-        neighbour.close()
