@@ -1,4 +1,4 @@
-"""Obstacles that move: scenes, engines and eyes have each where center + v t says, at every tick.
+"""Obstacles that move: scenes and eyes have each where center + v t says, at every tick.
 
 What is expected is transcribed in numpy, or asked of a physics server in which copies of the
 obstacles stand still where they should be. Each law fails for obstacles that never set out
@@ -10,16 +10,21 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-import flying
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
+from moving_rig import (
+    HOVER,
+    LAWS,
+    RADIUS,
+    SHAPES,
+    backwards,
+    frozen,
+    hall,
+)
 
-from sim import CF2X, Box, Cylinder, Sphere, TwinEngine, World, at_rest, generate, scene_at
+from sim import CF2X, at_rest, generate, scene_at
 from sim.bullet import BulletEngine, build, connect, pybullet
-from sim.bullet.movers import Movers, MovingSolids
-from sim.bullet.room import MovingRoom
 from sim.clearances import clearance
 from sim.eyes import Eyes
 from sim.motion import Velocities, obstacle_at
@@ -28,49 +33,7 @@ from sim.scene import stack_scenes as stacked
 from sim.sensors import CALM, RayPattern
 from sim.shapes import distances_of
 from sim.state import rotate
-from sim.swarm import BulletSwarm
 from sim.twin import PHYSICS_HZ
-
-RADIUS = CF2X.collision_radius
-HOVER, FALL = [CF2X.hover_force] * 4, [0.03] * 4
-PADDED = {"pad": (8, 8, 8)}
-SHAPES = (
-    Cylinder((2.5, 0.4, 1.5), 0.3, 3.0, "z", (-1.0, 0.3, 0.0)),
-    Cylinder((0.0, 2.4, 1.0), 0.2, 1.5, "x", (0.2, -0.8, 0.1)),
-    Sphere((-3.0, 0.2, 1.6), 0.4, (1.5, 0.0, 0.0)),
-    Sphere((1.0, -2.0, 2.0), 0.3),
-    Box((0.2, -3.0, 1.2), (0.4, 0.3, 0.8), 0.6, (0.0, 0.9, 0.2)),
-)
-
-
-def hall(obstacles=SHAPES) -> World:
-    return flying.open_world(obstacles=tuple(obstacles))
-
-
-def frozen(world: World) -> World:
-    """The same, but nothing ever sets out."""
-    still = (replace(item, velocity=(0.0, 0.0, 0.0)) for item in world.obstacles)
-    return replace(world, obstacles=tuple(still))
-
-
-def backwards(world: World) -> World:
-    """The same, but everything goes the other way."""
-    turned = (
-        replace(item, velocity=tuple(-part for part in item.velocity)) for item in world.obstacles
-    )
-    return replace(world, obstacles=tuple(turned))
-
-
-LAWS = (frozen, backwards)
-
-
-def spheres_gap(world: World, points: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Distance of the drone's sphere to the nearest ball or the ground, in plain numpy [m]."""
-    gaps = [points[:, 2]]
-    for ball in world.obstacles:
-        there = np.array(ball.center) + times[:, None] * np.array(ball.velocity)
-        gaps.append(np.sqrt(((points - there) ** 2).sum(axis=1)) - ball.radius)
-    return np.min(gaps, axis=0) - RADIUS
 
 
 def test_a_scene_at_a_time_is_that_of_the_moved_obstacles():
@@ -162,212 +125,24 @@ def test_gradients_go_through_time():
     scene = scene_of(hall(), dtype=np.float64)
     point, forward = np.array([0.3, 0.1, 2.4]), np.array([[-1.0, 0.05, -0.3], [1.0, 0.3, 0.0]])
 
-    def near(point, time):
-        return signed_distance(scene_at(scene, time), point)
+    @jax.jit
+    def both(point, time):
+        there = scene_at(scene, time)
+        return jnp.stack(
+            [signed_distance(there, point), ray_distance(there, point, forward, 20.0).sum()]
+        )
 
-    def far(point, time):
-        return ray_distance(scene_at(scene, time), point, forward, 20.0).sum()
-
-    for function in (near, far):
-        function, both = jax.jit(function), jax.jit(jax.grad(function, (0, 1)))
-        for time in (0.4, 0.8, 1.1):
-            by_point, by_time = both(point, time)
-            ahead, behind = function(point, time + 1e-6), function(point, time - 1e-6)
-            assert float(by_time) == pytest.approx(float(ahead - behind) / 2e-6, abs=1e-6)
-            aside = [
-                (function(point + row, time) - function(point - row, time)) / 2e-6
-                for row in 1e-6 * np.eye(3)
-            ]
-            np.testing.assert_allclose(by_point, aside, atol=1e-6)
-            assert abs(by_time) > 0.01  # That of a frozen scene is 0.
-
-
-def balls(seed: int, count: int = 6) -> World:
-    """Balls on their way to where a hovering drone is, or just past it."""
-    rng, thrown = np.random.default_rng(seed), []
-    for _ in range(count):
-        way = rng.normal(size=3) * (1, 1, 0.4)
-        velocity = rng.uniform(0.6, 3.0) * way / np.linalg.norm(way)
-        meets, after = np.array([0.0, 0.0, 1.5]) + rng.normal(size=3) * 0.15, rng.uniform(0.3, 0.9)
-        thrown.append(Sphere(tuple(meets - after * velocity), 0.15, tuple(velocity)))
-    gaps = distances_of(thrown, np.array([0.0, 0.0, 1.5]))
-    return hall(ball for ball, gap in zip(thrown, gaps, strict=True) if gap > 0.1)
-
-
-def flown(engine, forces, ticks: int = 240, at_once: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Positions and contacts of a flight from the start, to its first contact."""
-    engine.reset()
-    positions, contacts = [], []
-    for _ in range(ticks // at_once):
-        state, contact = engine.step(forces, ticks=at_once)
-        positions.append(state.position)
-        contacts.append(contact)
-        if contact:
-            break
-    return np.array(positions), np.array(contacts)
-
-
-def first_contact(world: World, path: np.ndarray) -> int:
-    """The tick of the first contact of a free path, in numpy; its length if there is none."""
-    times = np.arange(1, len(path) + 1) / PHYSICS_HZ
-    touching = np.flatnonzero(spheres_gap(world, path, times) < 0)
-    return int(touching[0]) if touching.size else len(path)
-
-
-@pytest.fixture(scope="module")
-def free() -> dict[str, np.ndarray]:
-    """Where a drone is that hovers, and one that falls, with nothing in its way."""
-    with BulletEngine(CF2X, hall(())) as engine:
-        return {"hovers": flown(engine, HOVER)[0], "falls": flown(engine, FALL)[0]}
-
-
-@pytest.mark.parametrize("kind", [BulletEngine, TwinEngine])
-def test_engines_touch_what_moves_at_the_tick_that_numpy_says(kind, free):
-    right, wrong = [], []
-    for seed in range(8 if kind is BulletEngine else 4):
-        world = balls(seed)
-        with kind(CF2X, world, **(PADDED if kind is TwinEngine else {})) as engine:
-            for way, forces in (("hovers", HOVER), ("falls", FALL)):
-                expected = first_contact(world, free[way])
-                positions, contacts = flown(engine, forces)
-                tick = int(contacts.argmax()) if contacts.any() else len(contacts)
-                assert tick == expected
-                np.testing.assert_array_equal(positions, flown(engine, forces)[0])
-                np.testing.assert_allclose(positions[:-1], free[way][:tick], atol=1e-9)
-                if expected < len(free[way]) - 1:  # A ball's, not the ground's.
-                    right.append(tick)
-                    # What would be expected of another law is not what happens.
-                    wrong += [first_contact(change(world), free[way]) == tick for change in LAWS]
-    assert len(right) > 4 and len(set(right)) > 3 and np.mean(wrong) < 0.1
-
-
-@pytest.mark.parametrize("kind", [BulletEngine, TwinEngine])
-def test_many_ticks_at_once_move_obstacles_as_often(kind, free):
-    world = balls(3)
-    expected = first_contact(world, free["hovers"])
-    assert 10 < expected < 235
-    with kind(CF2X, world, **(PADDED if kind is TwinEngine else {})) as engine:
-        _, contacts = flown(engine, HOVER, at_once=5)
-        assert contacts.argmax() == expected // 5
-
-
-def test_a_drone_at_rest_is_hit_and_pushed_the_right_way():
-    ball = Sphere((1.0, 0.0, 1.5), 0.3, (-2.0, 0.0, 0.0))
-    with BulletEngine(CF2X, hall([ball])) as engine:
-        positions, contacts = flown(engine, HOVER)
-        first = int(contacts.argmax())
-        assert first + 1 == int(np.ceil((1.0 - 0.3 - RADIUS) / 2.0 * PHYSICS_HZ))
-        assert np.abs(positions[:first, 0]).max() < 1e-9
-        point = pybullet.getContactPoints(engine.body, physicsClientId=engine.client)[0]
-        assert point[8] <= 0 and point[7][0] == pytest.approx(-1.0)
-        for _ in range(20):
-            state, contact = engine.step(HOVER)
-        assert contact and state.position[0] < -0.02
-        assert engine.reset().position[0] == 0.0 and not engine.step(HOVER)[1]
-
-
-def test_what_flees_is_met_where_it_is_not_where_it_was(monkeypatch):
-    """A drone that is faster comes up to a trunk: no farther than 0.1 mm from it is it stopped.
-
-    Put there after the server's step, the trunk would be a millimetre ahead of where it stops.
-    """
-    after = at_rest(np.array([0.0, 0.0, 1.5])).replace(velocity=np.array([1.0, 0.0, 0.0]))
-
-    def least() -> float:
-        gaps = []
-        for place in np.linspace(0.5, 0.504, 9).tolist():
-            world = hall([Cylinder((place, 0.1, 1.5), 0.2, 3.0, "z", (0.25, 0.0, 0.0))])
-            with BulletEngine(CF2X, world) as engine:
-                late.append(engine._server.movers)
-                engine.reset(after)
-                path = np.array([engine.step(HOVER)[0].position for _ in range(120)])
-            gaps.append(clearance(world, RADIUS, path, np.arange(1, 121) / PHYSICS_HZ).min())
-        return max(gaps)
-
-    late = []
-    assert least() < 1e-4
-    tick = Movers.tick
-    monkeypatch.setattr(Movers, "tick", lambda self: None)
-    monkeypatch.setattr(
-        "sim.bullet.engine._step",
-        lambda client: (pybullet.stepSimulation(client), tick(late[-1])),
-    )
-    assert least() > 5e-4
-
-
-def test_a_planted_bug_in_the_bodies_is_found(free, monkeypatch):
-    """Bodies that stay, or go the other way, or are a tick late: contacts come at other ticks."""
-    expected = [first_contact(balls(seed), free["hovers"]) for seed in range(6)]
-
-    def ticks() -> list[int]:
-        found = []
-        for seed in range(6):
-            with BulletEngine(CF2X, balls(seed)) as engine:
-                _, contacts = flown(engine, HOVER)
-                found.append(int(contacts.argmax()) if contacts.any() else len(contacts))
-        return found
-
-    assert ticks() == expected
-    place = Movers.place
-    for bug in (lambda time: 0.0, lambda time: -time, lambda time: time - 3 / PHYSICS_HZ):
-        with monkeypatch.context() as patch:
-            patch.setattr(Movers, "place", lambda self, time, bug=bug: place(self, bug(time)))
-            assert ticks() != expected
-
-
-def test_no_contact_with_what_moves_is_missed_where_nobody_asks(monkeypatch):
-    """Against asking at every tick; a room that does not shrink with time misses contacts."""
-
-    def runs() -> list[tuple]:
-        rows = []
-        for seed in range(12):
-            with BulletEngine(CF2X, balls(seed)) as engine:
-                rows.append(flown(engine, HOVER)[1].tolist())
-        return rows
-
-    careless = runs()
-    with monkeypatch.context() as patch:
-        patch.setattr(MovingRoom, "holds", lambda self, position: False)
-        careful = runs()
-    assert careless == careful and sum(any(row) for row in careful) > 4
-    monkeypatch.setattr("sim.bullet.movers.fastest", lambda obstacles: 0.0)
-    assert runs() != careful
-
-
-def test_room_among_movers_is_never_more_than_there_is():
-    world, rng = hall(), np.random.default_rng(0)
-    client = connect()
-    build(client, CF2X, world)
-    movers = Movers(client, world, range(1, 1 + len(SHAPES)))
-    room = MovingRoom(MovingSolids(world, movers), RADIUS, lambda clear: None)
-    walk = np.array([0.0, 0.0, 1.5]) + np.cumsum(rng.normal(scale=0.01, size=(3000, 3)), axis=0)
-    walk[:, 2] = np.abs(walk[:, 2])
-    held, times = [], np.arange(3000) / 300
-    for point, time in zip(walk.tolist(), times, strict=True):
-        movers.place(time)
-        held.append(room.holds(tuple(point)))
-    clear, held = clearance(world, RADIUS, walk, times), np.array(held)
-    assert (clear[held] > 0).all() and 0.5 < held.mean() < 1
-    assert held[clear > 0.04].all()
-    assert not room.holds((float("nan"), 0.0, 1.0))
-    pybullet.disconnect(client)
-
-
-def test_a_swarm_is_met_by_what_moves_and_reset_puts_it_back():
-    """Two drones that hover: each is touched at its own tick, as numpy says; then once more."""
-    world = hall([Sphere((1.0, 0.0, 1.5), 0.3, (-2.0, 0.0, 0.0))])
-    places = np.array([[0.0, 0.0, 1.5], [-1.0, 0.0, 1.5]])
-    with BulletSwarm(CF2X, world, 2) as swarm:
-        for _ in range(2):
-            swarm.reset(at_rest(places))
-            first = [0, 0]
-            for tick in range(1, 300):
-                _, contacts = swarm.step(np.tile(HOVER, (2, 1)))
-                for i in np.flatnonzero(contacts & swarm.flying):
-                    first[i] = tick
-                    swarm.leave(int(i))
-            gaps = (1.0 - places[:, 0] - 0.3 - RADIUS) / 2.0 * PHYSICS_HZ
-            assert first == np.ceil(gaps).astype(int).tolist()
+    slopes, step = jax.jit(jax.jacfwd(both, (0, 1))), 1e-6
+    for time in (0.4, 0.8, 1.1):
+        by_point, by_time = map(np.asarray, slopes(point, time))
+        in_time = (both(point, time + step) - both(point, time - step)) / (2 * step)
+        np.testing.assert_allclose(by_time, in_time, atol=1e-6)
+        aside = [both(point + row, time) - both(point - row, time) for row in step * np.eye(3)]
+        np.testing.assert_allclose(by_point, np.array(aside).T / (2 * step), atol=1e-6)
+        assert np.abs(by_time).min() > 0.01  # Those of a frozen scene are 0.
+    # Backward it is the same.
+    back = jax.grad(lambda time: both(point, time)[0])(0.4)
+    np.testing.assert_allclose(back, slopes(point, 0.4)[1][0], atol=1e-12)
 
 
 def test_eyes_and_servers_see_obstacles_where_they_are():
@@ -386,7 +161,6 @@ def test_eyes_and_servers_see_obstacles_where_they_are():
             same = cast(copies, state.position, directions, reach, 1.0)
             theirs = rays_in(engine.client, state.position, reach * directions)
             np.testing.assert_allclose(reach * theirs, same, atol=1e-6)
-            # As in the tests of rays: PyBullet is exact to 0.1 mm where everything is larger.
             seen = np.asarray(eyes.see(state, seconds).ranges)
             larger = cast(copies, state.position, directions, reach, LARGER)
             np.testing.assert_allclose(seen, larger, atol=1e-4)
@@ -398,6 +172,7 @@ def test_eyes_and_servers_see_obstacles_where_they_are():
 
 
 LARGER = 200.0
+"""So many times as large is a world in which PyBullet's rays are exact to 0.1 mm."""
 
 
 def cast(

@@ -87,8 +87,7 @@ def test_the_verdict_is_of_each_tick_s_time_also_after_a_file(flights, tmp_path)
 
 def test_recorded_sights_are_of_the_time_at_which_they_were_taken(flights):
     flight = flights["passed"]
-    rays, worst = flying.FEW_RAYS, 0.0
-    cast = jax.jit(lambda scene, state: look(rays, scene, state, CALM, None).ranges)
+    worst = 0.0
     for k in range(0, len(flight.think_times), 5):
         time = float(flight.think_times[k])
         row = round(time * PHYSICS_HZ) - 1
@@ -97,7 +96,7 @@ def test_recorded_sights_are_of_the_time_at_which_they_were_taken(flights):
         state = at_rest(np.array(flight.world.start_position) if row < 0 else place)
         state = state if row < 0 else state.replace(quaternion=turn)
         seen, first = (
-            cast(scene_of(stopped(flight.world, when)), state.as_jax()) for when in (time, 0.0)
+            _cast(scene_of(stopped(flight.world, when)), state.as_jax()) for when in (time, 0.0)
         )
         np.testing.assert_allclose(flight.think_records["ranges"][k], seen, atol=1e-5)
         worst = max(worst, float(np.abs(seen - first).max()))
@@ -143,10 +142,14 @@ def hover(env, steps: int) -> list:
 
 
 def ranges_of(world: World, time: float, position: np.ndarray) -> np.ndarray:
-    state = at_rest(np.asarray(position, np.float64)).as_jax()
-    return np.asarray(
-        look(env_rig.FEW_RAYS, scene_of(stopped(world, time)), state, CALM, None).ranges
-    )
+    """Of a level drone, among copies that stand where they should be at a time."""
+    state = at_rest(np.asarray(position, np.float64))
+    return np.asarray(_cast(scene_of(stopped(world, time)), state.as_jax()))
+
+
+@jax.jit
+def _cast(scene, state):
+    return look(flying.FEW_RAYS, scene, state, CALM, None).ranges
 
 
 def test_environments_see_and_meet_what_moves():
