@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 from sim.airframe import Airframe
 from sim.bullet import pybullet
 from sim.bullet.body import ALL, NOTHING
+from sim.bullet.contacts import in_contact
 from sim.bullet.floats import Wrench, rotor_wrench
 from sim.bullet.room import SharedRoom
 from sim.bullet.server import Server, place
@@ -189,13 +190,8 @@ class BulletSwarm(Closing):
         if self._server.movers is not None:
             self._server.movers.tick()
         _step(client)
-        if self._room.holds():
-            return
-        # The step's own contacts are those of the state before it.
-        pybullet.performCollisionDetection(client)
-        for point in pybullet.getContactPoints(physicsClientId=client):
-            if point[8] <= 0.0:
-                touched.update(point[1:3])
+        if not self._room.holds():
+            touched |= in_contact(client)
 
     def _read(self) -> State:
         """The states after a step, those of drones that have left as they were."""

@@ -12,7 +12,8 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from lnn_nav.store import SHIPPED, STRAIGHT_LINE, load_policy
+import lnn_nav
+from lnn_nav.store import SHIPPED, STRAIGHT_LINE
 from sim import FAMILIES
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
@@ -20,7 +21,7 @@ NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 
 def shipped_or_straight() -> str:
     """The shipped pilot, or the one without a network where a checkout has none yet."""
-    folder = Path(load_policy.__code__.co_filename).parent / "pilots" / SHIPPED
+    folder = Path(lnn_nav.__file__).parent / "pilots" / SHIPPED
     return SHIPPED if folder.is_dir() else STRAIGHT_LINE
 
 

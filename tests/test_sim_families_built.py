@@ -33,7 +33,7 @@ LEAST_FAILURES = {
     "pillars": 0.55,
     "diffphys": 0.55,
     **{f"iros2022_{level}": 0.95 for level in range(4)},
-    "moving": 0.4,  # Flown while everything moves; 0.55 if all stood where it starts.
+    "moving": 0.55,
 }
 FIXED = ("rooms", "gates", "iros2022_0", "iros2022_1", "iros2022_2", "iros2022_3")
 
@@ -60,9 +60,6 @@ def test_only_where_openings_are_narrower_is_the_corridor():
 @pytest.mark.parametrize("name", ADDED)
 def test_flying_straight_on_fails_often_enough(worlds, name):
     assert np.mean([straight_fails(world) for world in worlds[name]]) >= LEAST_FAILURES[name]
-    if name == "moving":
-        stopped = [stopped_at(world, 0.0) for world in worlds[name]]
-        assert np.mean([straight_fails(world) for world in stopped]) >= 0.55
 
 
 def test_without_obstacles_flying_straight_on_succeeds(worlds):
@@ -201,12 +198,6 @@ def moved(world: World, seconds: float) -> World:
         for item in world.obstacles
     ]
     return replace(world, obstacles=tuple(later))
-
-
-def stopped_at(world: World, seconds: float) -> World:
-    """The world as it is after a time, everything standing still from then on."""
-    still = [replace(item, velocity=(0.0, 0.0, 0.0)) for item in moved(world, seconds).obstacles]
-    return replace(world, obstacles=tuple(still))
 
 
 def nearest_in_time(world: World) -> float:

@@ -30,6 +30,7 @@ from jaxtyping import Float
 from sim import twin
 from sim.airframe import CF2P, CF2X, RACER, Airframe
 from sim.bullet import Movers, add_obstacles, pybullet
+from sim.bullet.contacts import in_contact
 from sim.clearances import clearance
 from sim.closing import Closing
 from sim.engine import (
@@ -187,11 +188,10 @@ class AviaryEngine(Closing):
             )
         aviary.movers.tick()
         aviary.step(speeds[None])
-        pybullet.performCollisionDetection(physicsClientId=client)
-        points = pybullet.getContactPoints(body, physicsClientId=client)
+        contact = bool(in_contact(client, body))
         times = np.array([aviary.movers.time])
         room = clearance(self.world, self.airframe.collision_radius, aviary.pos, times)[0]
-        return bool(room < 0.0) or any(point[8] <= 0.0 for point in points)
+        return contact or bool(room < 0.0)
 
     def close(self) -> None:
         """Stop its physics server. Closing twice is fine."""

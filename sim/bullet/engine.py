@@ -15,6 +15,7 @@ import numpy as np
 import pybullet
 
 from sim.airframe import Airframe
+from sim.bullet.contacts import in_contact
 from sim.bullet.floats import Vector, Wrench, rotor_wrench
 from sim.bullet.room import MovingRoom, Room
 from sim.bullet.server import Server, place
@@ -148,7 +149,7 @@ class BulletEngine(Closing):
                 if clock is not None:
                     clock = self._clock = _wait(clock + 1 / PHYSICS_HZ)
                 if not holds(position):
-                    touched = self._touches() or touched
+                    touched = bool(in_contact(client, body.number)) or touched
             velocity, spin = body.motion()
         except pybullet.error as error:
             raise self._server.lost(error) from error
@@ -156,13 +157,6 @@ class BulletEngine(Closing):
             np.array(body.position), np.array(velocity), np.array(body.quaternion), np.array(spin)
         )
         return state, touched
-
-    def _touches(self) -> bool:
-        """Whether there is a contact where the drone is now."""
-        # The step's own contacts are those of the state before it.
-        pybullet.performCollisionDetection(self.client)
-        points = pybullet.getContactPoints(self.body, physicsClientId=self.client)
-        return any(point[8] <= 0.0 for point in points)
 
     def _push(self, forces: list[float], wind: Vector, others: np.ndarray | None) -> None:
         """Push with what there is besides rotors that obey: the air, and what ails them."""

@@ -31,8 +31,13 @@ def mover(draws: Draws, point: Vector) -> Obstacle:
 
 
 def movers(draws: Draws, course: Course, density: float) -> list[Obstacle]:
-    """Movers strewn over the ground, but for those that soon run over the start."""
+    """Movers strewn over the ground, but for those that soon run over the start.
+
+    They are strewn where a drone meets them that flies straight on at the set speed: those in the
+    way are in the way then.
+    """
     strewn = scatter(draws, course, density, make=mover, per_m2=(1 / 10, 1 / 6), in_the_way=0.5)
+    strewn = [before_meeting(course, one) for one in strewn]
     # From where an obstacle moves on, the start moves back; the room is left along all of that.
     times = np.linspace(0.0, START_TIME, 41)[:, None]
     slack = max(SPEED) * START_TIME / 80
@@ -42,6 +47,15 @@ def movers(draws: Draws, course: Course, density: float) -> list[Obstacle]:
         if distances_of([one], seen).min() >= course.room[0] + slack:
             kept.append(one)
     return kept
+
+
+def before_meeting(course: Course, one: Obstacle) -> Obstacle:
+    """Where an obstacle starts that stands where it stands when a drone comes there."""
+    (x0, y0, _), (x1, y1, _), (x, y, _) = course.start, course.target, one.center
+    ahead = ((x - x0) * (x1 - x0) + (y - y0) * (y1 - y0)) / math.hypot(x1 - x0, y1 - y0)
+    time = max(ahead, 0.0) / course.speed
+    x, y, z = (tidy(c - time * v) for c, v in zip(one.center, one.velocity, strict=True))
+    return replace(one, center=(x, y, z))
 
 
 MOVING = Family(
