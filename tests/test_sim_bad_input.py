@@ -90,6 +90,13 @@ TABLE = {
         "test_sim_world.py::test_a_bad_text_is_refused",
         "test_sim_world.py::test_what_is_no_readable_text_file_is_refused",
     ),
+    "hostile URDF, SDF or voxels": (
+        "error naming the element, before anything is unpacked",
+        "test_sim_imports.py::test_hostile_xml_is_refused",
+        "test_sim_imports.py::test_a_file_that_is_too_large_is_refused_unread",
+        "test_sim_imports_voxels.py::test_a_zip_bomb_is_refused_before_it_is_unpacked",
+        "test_sim_imports_voxels.py::test_a_header_that_lies_is_refused",
+    ),
 }
 
 
