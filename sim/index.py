@@ -43,6 +43,9 @@ NEAR_GRID, FAR_GRID = (64, 64, 2), (64, 64, 1)
 and share programs."""
 NEAR_LENGTH, FAR_LENGTH = (16, 96), (24, 64)
 """A list has so many entries; or, if that is more, one for so many of the scene's."""
+MOST_PAIRS = 2_000_000
+"""Pairs of a cell and an obstacle that are looked at together; the most crowded cells go without a
+list where there would be more."""
 EMPTY, UNLISTED = -1, -2
 """No obstacle; the list would be too long (its first entry says so)."""
 
@@ -236,25 +239,33 @@ Keeps: TypeAlias = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
 the obstacle that is nearest to it, and half the cell's diagonal [m]."""
 
 
+Pairs: TypeAlias = tuple[
+    Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"], Bool[np.ndarray, " cells"]
+]
+"""Of each pair the cell's number and the obstacle's, counted through all kinds; and the cells that
+too many obstacles matter to."""
+
+
 def _pairs(
     kinds: Sequence[Shapes],
     bounds: Float[np.ndarray, "2 3"],
     grid: tuple[int, int, int],
     keeps: Keeps,
-) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
-    """Cells and the obstacles that matter there, found by halving cells from one to all.
-
-    Returns:
-        Of each pair the cell's number and the obstacle's, counted through all kinds.
-    """
+) -> Pairs:
+    """Cells and the obstacles that matter there, found by halving cells from one to all."""
     items = np.concatenate([start + _real(kind) for kind, start in _starts(kinds)])
     cells, shape = np.zeros((len(items), 3), int), np.ones(3, int)
+    number, full = np.zeros(len(items), int), np.zeros((1, 1, 1), bool)
     while (shape < grid).any():
         # The most halved ones last: cells stay about as high as they are wide.
         wanted = np.array(grid) // shape
         factor = np.where(wanted == wanted.max(), 2, 1)
         shape = shape * factor
         parts = np.stack(np.meshgrid(*map(range, factor), indexing="ij"), axis=-1).reshape(-1, 3)
+        full = full | _crowded(number, full, MOST_PAIRS // len(parts))
+        kept = ~full.ravel()[number]
+        cells, items = cells[kept], items[kept]
+        full = full.repeat(factor[0], 0).repeat(factor[1], 1).repeat(factor[2], 2)
         cells = ((cells * factor)[:, None] + parts).reshape(-1, 3)
         items = np.repeat(items, len(parts))
         edge = (bounds[1] - bounds[0]) / shape
@@ -264,7 +275,18 @@ def _pairs(
         np.minimum.at(nearest, number, distance)
         kept = keeps(distance, nearest[number], float(np.linalg.norm(edge)) / 2)
         cells, items, number = cells[kept], items[kept], number[kept]
-    return number, items
+    return number, items, full.ravel()
+
+
+def _crowded(
+    number: Int[np.ndarray, " pairs"], like: Bool[np.ndarray, "x y z"], most: int
+) -> Bool[np.ndarray, "x y z"]:
+    """The cells to leave out, so that no more than `most` pairs are left."""
+    counts = np.bincount(number, minlength=like.size)
+    order = np.argsort(counts, kind="stable")
+    crowded = np.zeros(like.size, bool)
+    crowded[order] = np.cumsum(counts[order]) > most
+    return crowded.reshape(like.shape)
 
 
 def _distances(
@@ -283,7 +305,7 @@ def _distances(
 
 
 def _tables(
-    pairs: tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]],
+    pairs: Pairs,
     kinds: Sequence[Shapes],
     cells: int,
     length: tuple[int, int],
@@ -301,7 +323,7 @@ def _tables(
         table = np.full((cells, most), EMPTY, np.int16)
         fits = place < most
         table[cell[fits], place[fits]] = item[fits]
-        table[counts > most, 0] = UNLISTED
+        table[(counts > most) | pairs[2], 0] = UNLISTED
         tables.append(table)
     return tuple(tables)
 

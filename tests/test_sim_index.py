@@ -72,12 +72,28 @@ def test_rays_are_those_of_all_obstacles(scenes):
         assert 0.2 < (mine < max_range).mean() < 0.9
 
 
-def test_an_index_of_too_small_a_reach_gives_itself_away(scenes, city):
-    """What the two tests above would find."""
-    kinds = [
+def packed(city: World) -> list:
+    return [
         kind.pack(city.obstacles, count)
         for kind, count in zip((Cylinders, Spheres, Boxes), pad_of(city), strict=True)
     ]
+
+
+def test_the_most_crowded_cells_go_without_a_list_and_answers_stay(scenes, city, monkeypatch):
+    """However many obstacles share one place, an index takes so much memory and no more."""
+    monkeypatch.setattr("sim.index.MOST_PAIRS", 60_000)
+    made = jax.tree.map(jnp.asarray, index_of(packed(city), np.array(city.bounds)))
+    thin = replace(scenes[0], index=replace(made, bounds=scenes[0].index.bounds))
+    unlisted = np.asarray(made.near[0][:, 0] == UNLISTED)
+    assert 0.02 < unlisted.mean() < 0.9
+    assert unlisted.sum() > 2 * (scenes[0].index.near[0][:, 0] == UNLISTED).sum()
+    points = places(1000)
+    np.testing.assert_array_equal(all_distances(thin, points), all_distances(scenes[1], points))
+
+
+def test_an_index_of_too_small_a_reach_gives_itself_away(scenes, city):
+    """What the two tests above would find."""
+    kinds = packed(city)
     short = index_of(kinds, np.array(city.bounds), reach=1.0)
     wrong = replace(scenes[0], index=jax.tree.map(jnp.asarray, short))
     origins = places(320, 1)
