@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import shutil
 import subprocess
@@ -28,6 +29,10 @@ import jax
 from hypothesis import settings
 
 jax.config.update("jax_enable_x64", True)
+
+# What jax traces is millions of objects that live on: to look through them all the time takes a
+# twentieth of the tests' time.
+gc.set_threshold(100_000, 20, 50)
 
 settings.register_profile("house", derandomize=True, deadline=None, database=None)
 settings.load_profile("house")

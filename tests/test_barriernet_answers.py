@@ -51,7 +51,8 @@ def test_one_more_row_makes_the_difference():
         assert exact_answer(tuple(part[i] for part in infeasible)) is None
 
 
-SHAPES = ((1, 0), pytest.param(16, 12, marks=pytest.mark.long), (3, 256))
+LARGE = ((16, 12), (3, 256))
+SHAPES = ((1, 0), *(pytest.param(*shape, marks=pytest.mark.long) for shape in LARGE))
 
 
 @pytest.mark.parametrize(("variables", "rows"), SHAPES)
