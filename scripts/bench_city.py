@@ -27,6 +27,8 @@ FEW, SEED = 50, 1_000_000
 class Bench:
     """Time the same calls in a small and a large world."""
 
+    quick: bool = False
+    """Three rounds."""
     rays: int = 64
     """Of a sight, 8 m far."""
     rounds: int = 15
@@ -60,7 +62,7 @@ def measure(config: Bench) -> list[dict[str, str | float]]:
     calls = [call for (_, one), other in pairs for call in (one, other)]
     repeats = [repeats_of(call) for call in calls]
     least = [float("inf")] * len(calls)
-    for _ in range(config.rounds):
+    for _ in range(3 if config.quick else config.rounds):
         for i, call in enumerate(calls):
             least[i] = min(least[i], spent(call, repeats[i]))
     return [
