@@ -21,7 +21,8 @@ from sim.record import OUTCOMES
 from sim.scene import Scene, scene_after, signed_distance
 from sim.sensors import CALM, look
 from sim.state import AnyArray, State, safe_norm
-from sim.twin import PHYSICS_HZ, TwinState, start, step, wind_force
+from sim.tick import one_tick
+from sim.twin import PHYSICS_HZ, TwinState, start
 
 ENDINGS = ("flying", *OUTCOMES)
 """What the codes of `BatchResult.outcome` mean; `flying`: the steps ran out before the flight."""
@@ -185,7 +186,7 @@ def _act(
     physics: Physics,
     mission: Mission,
     run: _Run,
-    tick: Array,
+    now: Array,
     air: Float[Array, " 3"] | None,
 ) -> _Run:
     """One physics step, and its judgement."""
@@ -193,16 +194,15 @@ def _act(
     memory, forces, _ = pilot.act(run.memory, run.wish, before.body)
     in_range = jnp.all((forces >= 0) & (forces <= airframe.max_force))
     admitted = jnp.clip(jnp.where(jnp.isfinite(forces), forces, 0), 0, airframe.max_force)
-    push = None if air is None else wind_force(airframe, before.body.velocity, air)
-    after = step(airframe, before, admitted.astype(dtype), force_world=push, physics=physics)
-    solids = scene_after(mission.scene, tick, 1)
-    clearance = signed_distance(solids, after.body.position) - airframe.collision_radius
-    leg, outcome = outcome_of(mission, run.leg, after.body.position, clearance < 0, tick)
+    scene, forces = mission.scene, admitted.astype(dtype)
+    after, distance = one_tick(airframe, scene, before, forces, air, physics=physics, ticks=now)
+    clearance = distance - airframe.collision_radius
+    leg, outcome = outcome_of(mission, run.leg, after.body.position, clearance < 0, now)
     moved = safe_norm(after.body.position - before.body.position)
     was = run.result
     result = BatchResult(
         outcome=outcome,
-        time_s=((tick + 1) / PHYSICS_HZ).astype(dtype),
+        time_s=((now + 1) / PHYSICS_HZ).astype(dtype),
         path_m=was.path_m + moved,
         min_clearance_m=jnp.minimum(was.min_clearance_m, clearance),
         contacts=was.contacts + (clearance < 0),
@@ -212,7 +212,7 @@ def _act(
     new = (after, leg, result)
     old = (before, run.leg, was)
     twin, leg, result = jax.tree.map(
-        lambda now, then: jnp.where(was.outcome == 0, now, then), _like(old, new), old
+        lambda then, before: jnp.where(was.outcome == 0, then, before), _like(old, new), old
     )
     return _Run(twin, _like(run.memory, memory), run.wish, leg, result)
 

@@ -25,9 +25,10 @@ from sim.airframe import Airframe
 from sim.arrays import real_numbers
 from sim.closing import Closing
 from sim.physics import PLAIN, Physics
-from sim.scene import Counts, Scene, scene_after, scene_of, signed_distance, ticks_in
+from sim.scene import Counts, Scene, scene_of, ticks_in
 from sim.state import AnyArray, State, at_rest, normalise
-from sim.twin import PHYSICS_HZ, TwinState
+from sim.tick import one_tick
+from sim.twin import TwinState
 from sim.world import World
 
 # Without shapes and dtypes, which engines check themselves: their errors name the field.
@@ -243,7 +244,6 @@ class TwinEngine(Closing):
         air = np.array(self.wind if wind is None else wind_of(wind), self._dtype)
         near = None if others is None else others_of(others).astype(self._dtype)
         for _ in range(ticks):
-            self._ticks += 1
             self._twin, distance = _advance(
                 self.airframe,
                 self.physics,
@@ -255,6 +255,7 @@ class TwinEngine(Closing):
                 near,
                 ticks_in(self._scene, self._ticks),
             )
+            self._ticks += 1
             contact = contact or bool(distance < self.airframe.collision_radius)
         return jax.tree.map(lambda leaf: np.array(leaf, np.float64), self._twin.body), contact
 
@@ -376,10 +377,4 @@ def _advance(
     others: Float[Array, "n 3"] | None,
     ticks: int | Int[Array, ""] | None,
 ) -> tuple[TwinState, Float[Array, ""]]:
-    """One tick, and the distance from the nearest solid after it, the last of so many [m]."""
-    push = twin.wind_force(airframe, twin_state.body.velocity, wind, mass_scale)
-    after = twin.step(
-        airframe, twin_state, forces, 1 / PHYSICS_HZ, push, mass_scale, physics, others
-    )
-    solids = scene_after(scene, ticks)
-    return after, signed_distance(solids, jnp.asarray(after.body.position))
+    return one_tick(airframe, scene, twin_state, forces, wind, mass_scale, physics, others, ticks)

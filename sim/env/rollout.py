@@ -18,10 +18,11 @@ from sim.env.config import EnvConfig
 from sim.env.observations import see
 from sim.env.tasks import CRASHES, way_to_go
 from sim.env.worlds import Setting
-from sim.scene import scene_after, signed_distance
+from sim.scene import scene_after
 from sim.sensors import look
 from sim.state import AnyArray
-from sim.twin import PHYSICS_HZ, TwinState
+from sim.tick import one_tick
+from sim.twin import TwinState
 
 _CRASHES = tuple(ENDINGS.index(name) for name in CRASHES)
 
@@ -119,14 +120,18 @@ def _tick(
     config: EnvConfig, setting: Setting, command: Float[Array, " 4"], flight: Flights
 ) -> Flights:
     """One physics step of one flight, and its judgement; see `sim.engine.TwinEngine`."""
-    airframe, body = config.airframe, flight.twin.body
-    forces = jnp.asarray(controller_of(config)(body, command))
-    push = twin.wind_force(airframe, body.velocity, setting.wind, setting.mass_scale)
-    scale, physics = setting.mass_scale, config.physics
-    after = twin.step(airframe, flight.twin, forces, 1 / PHYSICS_HZ, push, scale, physics)
-    position = after.body.position
-    solids = scene_after(setting.mission.scene, flight.tick, 1)
-    contact = signed_distance(solids, position) < airframe.collision_radius
+    forces = jnp.asarray(controller_of(config)(flight.twin.body, command))
+    after, distance = one_tick(
+        config.airframe,
+        setting.mission.scene,
+        flight.twin,
+        forces,
+        setting.wind,
+        setting.mass_scale,
+        config.physics,
+        ticks=flight.tick,
+    )
+    contact, position = distance < config.airframe.collision_radius, after.body.position
     leg, outcome = outcome_of(setting.mission, flight.leg, position, contact, flight.tick)
     crashed = jnp.any(outcome == jnp.array(_CRASHES))
     new = Flights(
