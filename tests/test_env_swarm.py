@@ -12,7 +12,7 @@ import pytest
 
 from sim import CF2X, EngineError, EngineInputError, State, at_rest
 from sim.bullet import BulletEngine, pybullet
-from sim.env import EnvError, MissingExtra, extras, parallel_env
+from sim.env import EnvError, MissingExtra, parallel_env
 from sim.swarm import BulletSwarm
 
 HALL = flying.open_world(obstacles=(), time_limit=1.0)
@@ -95,7 +95,7 @@ def test_without_pettingzoo_one_sentence_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "pettingzoo", None)
     monkeypatch.delitem(sys.modules, "sim.env.multi", raising=False)
     with pytest.raises(MissingExtra, match=r"\[swarm\]"):
-        extras.parallel_env()
+        parallel_env()
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from sim.env.errors import ActionError as ActionError
 from sim.env.errors import ActionTypeError as ActionTypeError
 from sim.env.errors import EnvError as EnvError
 from sim.env.extras import MissingExtra as MissingExtra
-from sim.env.extras import parallel_env as parallel_env
 from sim.env.film import record as record
 from sim.env.limits import CommandLimits as CommandLimits
+from sim.env.parallel import parallel_env as parallel_env
 from sim.env.registry import ENV_IDS as ENV_IDS
 from sim.env.registry import env_id as env_id
 from sim.env.registry import register_all as register_all
