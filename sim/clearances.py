@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from sim.motion import any_moves
-from sim.shapes import Obstacle, distances_of
+from sim.shapes import Obstacle, balls_around, distances_of
 from sim.world import World
 
 _MOST_PAIRS = 1_000_000
@@ -40,7 +40,9 @@ def clearance(
     points = np.where(finite[:, None], points, 0.0)
     nearest = points[:, 2].copy()
     count = max(1, _MOST_PAIRS // max(1, len(world.obstacles)))
-    near = _Near(world.obstacles) if len(world.obstacles) > _FEW else None
+    # What moves on is nearest to others than at the start.
+    choose = len(world.obstacles) > _FEW and times is None
+    near = _Near(world.obstacles) if choose else None
     count = count if near is None else _TOGETHER
     for first in range(0, len(points), count):
         some = slice(first, first + count)
@@ -56,8 +58,7 @@ class _Near:
 
     def __init__(self, obstacles: Sequence[Obstacle]) -> None:
         self._obstacles = obstacles
-        self._middles = np.array([obstacle.center for obstacle in obstacles])
-        self._radii = np.linalg.norm([obstacle.half_size for obstacle in obstacles], axis=1)
+        self._middles, self._radii = balls_around(obstacles)
 
     def to(self, points: Float[np.ndarray, "T 3"]) -> list[Obstacle]:
         """All that can be the nearest obstacle to one of the points."""

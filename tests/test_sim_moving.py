@@ -23,7 +23,7 @@ from moving_rig import (
     hall,
 )
 
-from sim import CF2X, at_rest, generate, scene_at
+from sim import CF2X, Sphere, at_rest, generate, scene_at
 from sim.bullet import BulletEngine, build, connect, pybullet
 from sim.clearances import clearance
 from sim.eyes import Eyes
@@ -74,6 +74,20 @@ def test_clearances_are_those_of_each_point_s_time():
     np.testing.assert_array_equal(
         clearance(still, RADIUS, points, times), clearance(still, RADIUS, points)
     )
+
+
+def test_clearances_among_many_that_move_are_those_of_each_one():
+    """Where many stand still only some are looked at: no choice for those that move on."""
+    rng = np.random.default_rng(4)
+    places = rng.uniform((-3, -3, 0.5), (3, 3, 2.5), (300, 3)) + [0.0, 50.0, 0.0]
+    crowd = [Sphere(tuple(place), 0.1, (0.0, -5.0, 0.0)) for place in places.tolist()]
+    crowd.append(Sphere((0.0, 3.0, 1.5), 0.1, (0.0, 9.0, 0.0)))
+    points = rng.uniform((-3, -3, 0.5), (3, 3, 2.5), (200, 3))
+    copies = [obstacle_at(item, 10.0) for item in crowd]
+    expected = np.minimum(distances_of(copies, points).min(axis=1), points[:, 2]) - RADIUS
+    world, times = hall(crowd), np.full(200, 10.0)
+    np.testing.assert_allclose(clearance(world, RADIUS, points, times), expected, atol=1e-12)
+    assert np.abs(clearance(world, RADIUS, points) - expected).max() > 0.5
 
 
 def test_a_world_that_stands_still_has_the_same_arrays_and_programs_as_ever():

@@ -10,6 +10,7 @@ from sim.shapes.box import Boxes as Boxes
 from sim.shapes.cylinder import Cylinder as Cylinder
 from sim.shapes.cylinder import Cylinders as Cylinders
 from sim.shapes.distance import Obstacle as Obstacle
+from sim.shapes.distance import balls_around as balls_around
 from sim.shapes.distance import distances_of as distances_of
 from sim.shapes.sphere import Sphere as Sphere
 from sim.shapes.sphere import Spheres as Spheres

@@ -16,6 +16,15 @@ from sim.shapes.sphere import Sphere, Spheres
 Obstacle: TypeAlias = Cylinder | Sphere | Box
 
 
+def balls_around(
+    obstacles: Sequence[Obstacle],
+) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, " n"]]:
+    """Middle and radius [m] of the ball around each of at least one obstacle."""
+    middles = np.array([obstacle.center for obstacle in obstacles])
+    sizes = np.array([obstacle.half_size for obstacle in obstacles])
+    return middles, np.linalg.norm(sizes, axis=1)
+
+
 def distances_of(
     obstacles: Sequence[Obstacle],
     points: Float[np.ndarray, "*points 3"],
