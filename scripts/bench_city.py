@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 from one_core import keep_to_one_core
-from stopwatch import repeats_of, spent
+from stopwatch import least_seconds
 
 if TYPE_CHECKING:
     from sim.world import World
@@ -60,11 +60,7 @@ def measure(config: Bench) -> list[dict[str, str | float]]:
     small, large = worlds()
     pairs = list(zip(_calls(config, small).items(), _calls(config, large).values(), strict=True))
     calls = [call for (_, one), other in pairs for call in (one, other)]
-    repeats = [repeats_of(call) for call in calls]
-    least = [float("inf")] * len(calls)
-    for _ in range(3 if config.quick else config.rounds):
-        for i, call in enumerate(calls):
-            least[i] = min(least[i], spent(call, repeats[i]))
+    least = least_seconds(calls, 3 if config.quick else config.rounds)
     return [
         {
             "name": name,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 from one_core import keep_to_one_core
-from stopwatch import repeats_of, spent
+from stopwatch import least_seconds
 
 if TYPE_CHECKING:
     from sim_peers.case import Case
@@ -57,7 +57,7 @@ def main(config: Bench) -> int:
     cases, notes = _cases(makers)
     rounds = 3 if config.quick else config.rounds
     singles = {"reset of the same world": ours.resets(), "gradient, 2 s, 64 drones": ours.slope()}
-    least = _least([case.run for case in cases] + list(singles.values()), rounds)
+    least = least_seconds([case.run for case in cases] + list(singles.values()), rounds)
     rows = _rows(cases, least)
     for line in (*_table(rows), "", *notes):
         print(line)
@@ -78,16 +78,6 @@ def _cases(makers: Mapping[str, Callable[[], Iterator[Case]]]) -> tuple[list[Cas
         except ImportError as error:
             notes.append(f"{name}: missing: {error}")
     return cases, notes
-
-
-def _least(calls: Sequence[Callable[[], object]], rounds: int) -> list[float]:
-    """Least seconds of each call, in rounds, so that a slow moment of the machine meets all."""
-    repeats = [repeats_of(call) for call in calls]
-    least = [float("inf")] * len(calls)
-    for _ in range(rounds):
-        for index, call in enumerate(calls):
-            least[index] = min(least[index], spent(call, repeats[index]))
-    return least
 
 
 def _rows(cases: Sequence[Case], least: Sequence[float]) -> list[dict[str, Any]]:

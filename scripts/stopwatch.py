@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 
 def repeats_of(call: Callable[[], object]) -> int:
@@ -18,3 +18,13 @@ def spent(call: Callable[[], object], repeats: int) -> float:
     for _ in range(repeats):
         call()
     return (time.process_time() - began) / repeats
+
+
+def least_seconds(calls: Sequence[Callable[[], object]], rounds: int) -> list[float]:
+    """Least seconds of each call, in rounds, so that a slow moment of the machine meets all."""
+    repeats = [repeats_of(call) for call in calls]
+    least = [float("inf")] * len(calls)
+    for _ in range(rounds):
+        for index, call in enumerate(calls):
+            least[index] = min(least[index], spent(call, repeats[index]))
+    return least

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from sim.airframe import Airframe
-from sim.bullet import BulletEngine, build, connect, movers_of, pybullet
+from sim.bullet import BulletEngine, build, connect, disconnect, movers_of, pybullet
 from sim.closing import Closing
 from sim.engine import EngineError, start_of
 from sim.state import AnyArray, State
@@ -85,8 +85,7 @@ class Stage(Closing):
 
     def close(self) -> None:
         """Take the stage down. Closing twice is fine."""
-        if self.client >= 0 and pybullet.isConnected(self.client):
-            pybullet.disconnect(self.client)
+        disconnect(self.client)
         self.client = -1
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import dijkstra
+from world_search import task_world
 
 from sim import guide
 from sim.difficulty import Difficulty, difficulty
@@ -23,18 +24,9 @@ HALF, LIMIT = math.pi / 4, 8.0
 
 
 def arena(obstacles=(), **changes) -> World:
-    values = {
-        "bounds": ((-9.0, -9.0, 0.0), (15.0, 9.0, 4.0)),
-        "obstacles": tuple(obstacles),
-        "start_position": (0.0, 0.0, 1.5),
-        "start_yaw": 0.0,
-        "target": (10.0, 0.0, 1.5),
-        "target_radius": 0.5,
-        "via": (),
-        "speed": 2.0,
-        "time_limit": 30.0,
-    }
-    return World(**{**values, **changes})
+    return task_world(
+        {"bounds": ((-9.0, -9.0, 0.0), (15.0, 9.0, 4.0)), "obstacles": tuple(obstacles)} | changes
+    )
 
 
 def length_of(path: np.ndarray) -> float:

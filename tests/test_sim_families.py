@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 from scipy import ndimage
+from world_search import task_world
 
 from sim.families import (
     FAMILIES,
@@ -83,18 +84,9 @@ def ends_of(world: World) -> tuple:
 
 
 def room(obstacles, **changes) -> World:
-    values = {
-        "bounds": ((-2.0, -7.0, 0.0), (14.0, 7.0, 4.0)),
-        "obstacles": tuple(obstacles),
-        "start_position": (0.0, 0.0, 1.5),
-        "start_yaw": 0.0,
-        "target": (10.0, 0.0, 1.5),
-        "target_radius": 0.5,
-        "via": (),
-        "speed": 2.0,
-        "time_limit": 30.0,
-    }
-    return World(**{**values, **changes})
+    return task_world(
+        {"bounds": ((-2.0, -7.0, 0.0), (14.0, 7.0, 4.0)), "obstacles": tuple(obstacles)} | changes
+    )
 
 
 def wall_with_gap(width: float, middle: float = 0.0) -> list[Box]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -11,6 +13,20 @@ from sim.shapes import distances_of
 from sim.world import World
 
 SPHERE = 0.06
+
+
+def task_world(changes: Mapping[str, Any]) -> World:
+    """A world in which one flies 10 m straight ahead, but for what is changed."""
+    values = {
+        "start_position": (0.0, 0.0, 1.5),
+        "start_yaw": 0.0,
+        "target": (10.0, 0.0, 1.5),
+        "target_radius": 0.5,
+        "via": (),
+        "speed": 2.0,
+        "time_limit": 30.0,
+    }
+    return World(**{**values, **changes})
 
 
 def grid_finds_a_way(world: World, half_width: float, cell: float) -> bool:

@@ -8,6 +8,7 @@ import pybullet as pybullet
 from sim.bullet.build import add_obstacles as add_obstacles
 from sim.bullet.build import build as build
 from sim.bullet.build import connect as connect
+from sim.bullet.build import disconnect as disconnect
 from sim.bullet.build import load_airframe as load_airframe
 from sim.bullet.engine import BulletEngine as BulletEngine
 from sim.bullet.movers import Movers as Movers

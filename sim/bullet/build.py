@@ -51,6 +51,12 @@ def connect(gui: bool = False) -> int:
     return client
 
 
+def disconnect(client: int) -> None:
+    """Stop a physics server, if it is still there."""
+    if client >= 0 and pybullet.isConnected(client):
+        pybullet.disconnect(client)
+
+
 def build(
     client: int, airframe: Airframe, world: World, mass_scale: float = 1.0, visual: bool = False
 ) -> int:

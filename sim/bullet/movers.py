@@ -11,9 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import pybullet
-from jaxtyping import Float
 
 from sim.bullet.build import obstacle_bodies, turn_of
 from sim.bullet.room import Solids
@@ -88,10 +86,8 @@ class MovingSolids(Solids):
         """That of the movers."""
         return self._movers.time
 
-    def nearest(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
-        """Distance of each point to the nearest of them [m]; negative inside."""
-        nearest = points[:, 2].copy()
-        for solids, velocity in self._moving:
-            there = replace(solids, center=solids.center + self.time * velocity)
-            np.minimum(nearest, there.distances(points).min(axis=-1), out=nearest)
-        return nearest
+    def _standing(self) -> list[Cylinders | Spheres | Boxes]:
+        return [
+            replace(solids, center=solids.center + self.time * velocity)
+            for solids, velocity in self._moving
+        ]

@@ -17,7 +17,8 @@ from jaxtyping import Float
 from sim.bullet.build import add_obstacle
 from sim.bullet.floats import Vector
 from sim.bullet.room import Solids
-from sim.shapes import Obstacle, distances_of
+from sim.motion import any_moves
+from sim.shapes import Obstacle, balls_around, distances_of
 from sim.world import World
 
 MOST_HELD = 256
@@ -30,8 +31,7 @@ LEAST = 0.5
 
 def is_large(world: World) -> bool:
     """Whether only a part of a world is held: it has many obstacles, and all stand still."""
-    few = len(world.obstacles) <= MOST_HELD
-    return not few and not any(any(obstacle.velocity) for obstacle in world.obstacles)
+    return len(world.obstacles) > MOST_HELD and not any_moves(world.obstacles)
 
 
 class Near(Solids):
@@ -45,9 +45,7 @@ class Near(Solids):
             world: whose obstacles stand still.
         """
         self._client, self._obstacles = client, world.obstacles
-        self._middles = np.array([obstacle.center for obstacle in world.obstacles])
-        sizes = np.array([obstacle.half_size for obstacle in world.obstacles])
-        self._radii = np.linalg.norm(sizes, axis=1)
+        self._middles, self._radii = balls_around(world.obstacles)
         self._bodies: dict[int, int] = {}
         self._anchor: Vector = (math.nan, math.nan, math.nan)
         self._hold(())

@@ -40,10 +40,14 @@ class Solids:
         packed = [kind.pack(obstacles) for kind in (Cylinders, Spheres, Boxes)]
         self._kinds = [solids for solids in packed if len(solids.center)]
 
+    def _standing(self) -> list[Cylinders | Spheres | Boxes]:
+        """The obstacles of each kind that there is, where they are now."""
+        return self._kinds
+
     def nearest(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
         """Distance of each point to the nearest of them [m]; negative inside."""
         nearest = points[:, 2].copy()
-        for solids in self._kinds:
+        for solids in self._standing():
             np.minimum(nearest, solids.distances(points).min(axis=-1), out=nearest)
         return nearest
 
@@ -96,13 +100,11 @@ class MovingRoom(Room):
     def holds(self, position: Vector) -> bool:
         """Whether a sphere at `position` [m], world frame, is surely clear of everything solid."""
         # The same shrinkage where there is no room: a look is due as soon as anything has changed.
-        left = math.sqrt(max(self._square, 0.0)) - self._solids.fastest * self._elapsed()
+        elapsed = self._solids.time - self._when
+        left = math.sqrt(max(self._square, 0.0)) - self._solids.fastest * elapsed
         if math.dist(position, (self._x, self._y, self._z)) < left:
             return self._clear
         return self._look(position)
-
-    def _elapsed(self) -> float:
-        return self._solids.time - self._when
 
     def _look(self, position: Vector) -> bool:
         self._when = self._solids.time

@@ -8,7 +8,7 @@ import pybullet
 
 from sim.airframe import Airframe
 from sim.bullet.body import Body
-from sim.bullet.build import build, connect, load_airframe
+from sim.bullet.build import build, connect, disconnect, load_airframe
 from sim.bullet.movers import MovingSolids, movers_of
 from sim.bullet.near import Near, is_large
 from sim.bullet.room import Solids
@@ -51,8 +51,8 @@ class Server(Closing):
             built = replace(world, obstacles=()) if partly else world
             numbers = [build(self.client, airframe, built, mass_scale, visual=gui)]
             self.movers = movers = movers_of(self.client, world)
-            still = near or Solids(world)
-            self.solids = still if movers is None else MovingSolids(world, movers)
+            still = movers is None
+            self.solids = near or (Solids(world) if still else MovingSolids(world, movers))
             text = urdf_of(airframe, mass_scale)
             numbers += [load_airframe(self.client, text) for _ in range(count - 1)]
             mass = mass_scale * airframe.mass
@@ -81,8 +81,7 @@ class Server(Closing):
 
     def close(self) -> None:
         """Stop it. Closing twice is fine."""
-        if self.client >= 0 and pybullet.isConnected(self.client):
-            pybullet.disconnect(self.client)
+        disconnect(self.client)
         self._let_go()
 
     def _let_go(self) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from sim.airframe import CF2X
-from sim.bullet import build, connect, movers_of, pybullet
+from sim.bullet import build, connect, disconnect, movers_of, pybullet
 from sim.closing import Closing
 from sim.engine import EngineError
 from sim.quiet import unheard
@@ -124,9 +124,8 @@ class CameraRig(Closing):
 
     def close(self) -> None:
         """Stop the physics server. Closing twice is fine."""
-        if self.client >= 0 and pybullet.isConnected(self.client):
-            with unheard():
-                pybullet.disconnect(self.client)
+        with unheard():
+            disconnect(self.client)
         self.client = -1
 
 
