@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,26 +21,32 @@ from sim.swarm import BulletSwarm
 HALL = flying.open_world(time_limit=0.25)
 
 
-def servers() -> int:
-    """Physics servers of this process."""
-    return sum(bool(pybullet.isConnected(client)) for client in range(1024))
+def servers() -> set[int]:
+    """Physics servers of this process, by their numbers."""
+    return {client for client in range(1024) if pybullet.isConnected(client)}
 
 
 @contextmanager
 def none_left() -> Iterator[None]:
+    gc.collect()  # What other tests have dropped must not go in between.
     before = servers()
     yield
     assert servers() == before
 
 
 class Killer(flying.Plain):
-    """Ends the newest physics server at its tenth tick."""
+    """Ends the physics server that its flight began with, at its tenth tick."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.others = servers()
 
     def act(self, memory: dict, wish: Any, state: Any) -> tuple[dict, Any, dict]:
         memory, forces, record = super().act(memory, wish, state)
         count = memory.get("count", 0) + 1
         if count == 10:
-            pybullet.disconnect(max(i for i in range(1024) if pybullet.isConnected(i)))
+            (own,) = servers() - self.others
+            pybullet.disconnect(own)
         return memory | {"count": count}, forces, record
 
 
